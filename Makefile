@@ -1,0 +1,51 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup dev run test check fmt format lint types imports generated gen golden lock clean
+BIN := .venv/bin
+export PYTHON ?= python3
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## virtual environment with the tollgate command, and the Envoy binary
+	@scripts/setup.sh requirements.lock
+
+dev: ## setup, and what the tests and checks need
+	@scripts/setup.sh requirements-dev.lock
+
+run: setup ## the quickstart: gateway, agents, login and language model; STATE_DIR=... keeps its state elsewhere
+	@exec $(BIN)/python -m examples.quickstart.run $(if $(STATE_DIR),--state-dir "$(STATE_DIR)")
+
+test: dev ## the tests; ARGS=... are pytest's
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: format lint types imports generated ## everything that is checked without running it
+
+format: dev
+	@$(BIN)/ruff format --check --quiet
+
+lint: dev
+	@$(BIN)/ruff check --quiet
+
+types: dev
+	@$(BIN)/mypy --no-error-summary
+
+imports: dev
+	@$(BIN)/lint-imports --no-cache >.venv/imports.log 2>&1 || { cat .venv/imports.log; exit 1; }
+
+generated: dev
+	@$(BIN)/python scripts/gen.py --check
+
+fmt: dev ## formats, and repairs what can be repaired
+	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format
+
+gen: dev ## generates tollgate_pb/ from protos/
+	@$(BIN)/python scripts/gen.py
+
+golden: dev ## rewrites the expected output of the golden cases; read the difference before committing it
+	@$(BIN)/python -m pytest tests/golden --update-golden
+
+lock: dev ## resolves the lock files again; ARGS=--upgrade takes newer versions
+	@scripts/lock.sh $(ARGS)
+
+clean: ## removes what setup made
+	@rm -rf .venv .envoy

@@ -1,0 +1,6 @@
+"""`python -m authz_service`."""
+
+from authz_service.main import main
+
+if __name__ == "__main__":
+    main()

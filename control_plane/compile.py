@@ -1,0 +1,76 @@
+"""The pipeline on one screen: YAML -> model -> intermediate representation -> resources and policies -> snapshots."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from control_plane.config.errors import InvalidConfig
+from control_plane.config.load import Loaded, load
+from control_plane.consistency import checked
+from control_plane.ir.build import build
+from control_plane.ir.model import Gateway
+from control_plane.policies.authz import authz_policy
+from control_plane.policies.limits import limit_sets
+from control_plane.snapshot import Resource, Snapshot, resource, snapshot
+from control_plane.xds import names
+from control_plane.xds.clusters import endpoints, service_clusters, upstream_cluster
+from control_plane.xds.listener import listener
+from control_plane.xds.packing import serialized
+from control_plane.xds.routes import route_configuration
+from control_plane.xds.wiring import Wiring
+from service_kit import contract
+from service_kit.endpoint import TcpEndpoint
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A configuration that can be enforced: what was written, and what it means."""
+
+    loaded: Loaded
+    gateway: Gateway
+
+    @property
+    def listeners(self) -> Mapping[str, TcpEndpoint]:
+        """Addresses of the listeners, by name."""
+        return {name: item.address for name, item in self.loaded.config.listeners.items()}
+
+    @property
+    def admin_address(self) -> TcpEndpoint:
+        return self.loaded.config.admin.address
+
+
+def compile_file(path: Path, environ: Mapping[str, str]) -> Checked:
+    """The configuration of this file, or InvalidConfig with every mistake in it."""
+    loaded = load(path, environ)
+    built = build(loaded.config, loaded.referenced)
+    if built.gateway is None:
+        raise InvalidConfig(loaded.marks.located(problem) for problem in built.problems)
+    return Checked(loaded, built.gateway)
+
+
+def envoy_snapshot(gateway: Gateway, wiring: Wiring) -> Snapshot:
+    """Everything an Envoy is told; InconsistentSnapshot where the compiler itself is at fault."""
+    return checked(snapshot(_envoy_resources(gateway, wiring)))
+
+
+def policy_snapshot(gateway: Gateway) -> Snapshot:
+    """Everything the services are told."""
+    return snapshot(_policy_resources(gateway))
+
+
+def _envoy_resources(gateway: Gateway, wiring: Wiring) -> Iterator[Resource]:
+    for item in gateway.listeners:
+        yield resource(names.LISTENER_TYPE, item.name, bytes(listener(gateway, item, wiring)))
+    yield resource(names.ROUTES_TYPE, names.ROUTES, serialized(route_configuration(gateway)))
+    for cluster in service_clusters(wiring):
+        yield resource(names.CLUSTER_TYPE, cluster.name, serialized(cluster))
+    for upstream in gateway.upstreams:
+        yield resource(names.CLUSTER_TYPE, upstream.name, serialized(upstream_cluster(upstream)))
+        if upstream.resolved:
+            yield resource(names.ENDPOINTS_TYPE, upstream.name, serialized(endpoints(upstream)))
+
+
+def _policy_resources(gateway: Gateway) -> Iterator[Resource]:
+    yield resource(contract.AUTHZ_POLICY_TYPE, contract.AUTHZ_POLICY_NAME, serialized(authz_policy(gateway)))
+    for name, limits in limit_sets(gateway):
+        yield resource(contract.LIMIT_SET_TYPE, name, serialized(limits))

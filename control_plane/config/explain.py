@@ -1,0 +1,255 @@
+"""The model's complaints in the words of an admin tool: what is expected, what was found, and the cure.
+
+A value is quoted as it was written in the file, with variables by name, so that what the environment holds is never
+shown; a secret is not quoted at all.
+"""
+
+import types
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from control_plane.config.document import Mapping, Node, Scalar, Sequence
+from control_plane.config.errors import Path, Problem, did_you_mean
+from control_plane.config.marks import Marks
+from control_plane.config.model import BRANCHES, SECRET_OR_FILE, WORD, WORD_OR_LIST, Config
+from control_plane.config.scalars import plain_value, refers_to_environment
+from control_plane.config.values import Mistake, NotText
+
+LONGEST_QUOTE = 80
+# What pydantic puts into the location of an error about a key.
+KEY = "[key]"
+# What a bare number may lack.
+UNITS = ("s", "B", "/minute")
+
+
+def explained(error: ValidationError, marks: Marks) -> Iterator[Problem]:
+    """One problem for each complaint of the model."""
+    for detail in error.errors(include_url=False, include_input=False):
+        path = tuple(part for part in detail["loc"] if part not in BRANCHES and part != KEY)
+        explain = EXPLANATIONS.get(detail["type"], _as_pydantic_says)
+        yield explain(detail, path, marks)
+
+
+def _mistake(detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
+    error = detail["ctx"]["error"]
+    if not isinstance(error, Mistake):
+        raise TypeError(f"a validator at {path} raised {type(error).__name__} instead of Mistake")
+    if isinstance(error, NotText):
+        return _not_text(error, path, marks)
+    path, at_key = path + error.at, KEY in detail["loc"]
+    if error.value is None:
+        return Problem(path, error.message, error.cure, at_key or isinstance(marks.node(path), Mapping))
+    written = None if at_key else marks.text(path)
+    return Problem(path, f"{_quoted(written or error.value)} {error.message}", _safe_cure(error, written), at_key)
+
+
+def _safe_cure(error: Mistake, written: str | None) -> str:
+    """The cure; the general one where it would repeat what a variable holds."""
+    if written is None or not refers_to_environment(written):
+        return error.cure
+    return "check what the variable holds"
+
+
+def _unknown_key(_detail: ErrorDetails, path: Path, _marks: Marks) -> Problem:
+    return Problem(
+        path, f"unknown key {_quoted(str(path[-1]))}", did_you_mean(str(path[-1]), _keys(path[:-1])), at_key=True
+    )
+
+
+def _missing_key(_detail: ErrorDetails, path: Path, _marks: Marks) -> Problem:
+    key = str(path[-1])
+    description = next((field.description for field in _fields(path[:-1]).get(key, ()) if field.description), None)
+    return Problem(
+        path[:-1], f"the key {key!r} is missing", f"add it: {description}" if description else "add it", at_key=True
+    )
+
+
+def _not_text(error: NotText, path: Path, marks: Marks) -> Problem:
+    node = marks.node(path)
+    message = f"{error.message}, found {_found(node)}"
+    if not isinstance(node, Scalar):
+        return Problem(path, message, "write one value")
+    return Problem(path, message, _as_text(node.text, error.parse) if _shown(node, path) else "write it in quotes")
+
+
+def _as_text(text: str, parse: Callable[[str], object]) -> str:
+    """How to write what YAML took for something else than text."""
+    if _is_accepted(text, parse):
+        return f'write it in quotes: "{text}"'
+    completed = next((text + unit for unit in UNITS if _is_accepted(text + unit, parse)), None)
+    return "write it in that form" if completed is None else f"write {completed}"
+
+
+def _is_accepted(text: str, parse: Callable[[str], object]) -> bool:
+    try:
+        parse(text)
+    except Mistake:
+        return False
+    return True
+
+
+def _secret_is_no_text(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
+    node = marks.node(path)
+    if isinstance(node, Scalar):
+        message = "expected text, and without quotes YAML takes this for a number or a truth value"
+        return Problem(path, message, "write it in quotes")
+    return Problem(path, f"expected text, found {_found(node)}", "write one value")
+
+
+def _not_boolean(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
+    node = marks.node(path)
+    quoted = isinstance(node, Scalar) and not node.plain and isinstance(plain_value(node.text), bool)
+    cure = "drop the quotes" if quoted else "write true or false"
+    return Problem(path, f"expected true or false, found {_found(node)}", cure)
+
+
+def _not_a_list(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
+    node = marks.node(path)
+    cure = f"write [{node.text}]" if isinstance(node, Scalar) and _shown(node, path) else "begin each entry with `- `"
+    return Problem(path, f"expected a list, found {_found(node)}", cure)
+
+
+def _not_a_mapping(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
+    known = sorted(_keys(path))
+    cure = f"known: {', '.join(known)}" if known else "write a name, a colon and what it stands for"
+    return Problem(path, f"expected keys with values, found {_found(marks.node(path))}", cure)
+
+
+def _no_choice(detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
+    written, choices, entries = marks.text(path) or "", _choices(path), _choices((*path, 0))
+    if WORD in detail["loc"] and set(entries) != set(choices):
+        cure = f"write [{written}]" if written in entries else _nearest(written, entries)
+        return Problem(path, f"expected {_words(path)}, found {_quoted(written)}", cure)
+    if len(choices) == 1:
+        return Problem(path, f"expected {choices[0]}, found {_quoted(written)}", f"write {choices[0]}")
+    return Problem(path, f"{_quoted(written)} is not one of {', '.join(choices)}", _nearest(written, choices))
+
+
+def _nearest(written: str, choices: tuple[str, ...]) -> str:
+    cure = did_you_mean(written, choices)
+    return cure if cure and not cure.startswith("known") else "choose one of them"
+
+
+def _words(path: Path) -> str:
+    """The choice between a word and a list of words."""
+    words, entries = _choices(path), _choices((*path, 0))
+    listed = "these" if entries == words else ", ".join(entries)
+    return f"{', '.join(words)} or a list of {listed}"
+
+
+def _word_or_list(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
+    example = ", ".join(_choices((*path, 0))[:2])
+    return Problem(path, f"expected {_words(path)}, found {_found(marks.node(path))}", f"write [{example}]")
+
+
+def _secret_or_file(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
+    node = marks.node(path)
+    if not isinstance(node, Mapping):
+        return Problem(path, f"expected `secret` or `file`, found {_found(node)}", "write `keys: {file: jwks.json}`")
+    unknown = [key for key in node.entries if key not in _keys(path)]
+    if unknown:
+        return Problem(
+            (*path, unknown[0]),
+            f"unknown key {_quoted(unknown[0])}",
+            did_you_mean(unknown[0], _keys(path)),
+            at_key=True,
+        )
+    return Problem(path, "expected exactly one of `secret` and `file`", "write one of them", at_key=True)
+
+
+def _empty_mapping(_detail: ErrorDetails, path: Path, _marks: Marks) -> Problem:
+    return Problem(path, f"there are no {path[-1]}", "write at least one", at_key=True)
+
+
+def _as_pydantic_says(detail: ErrorDetails, path: Path, _marks: Marks) -> Problem:
+    return Problem(path, detail["msg"])
+
+
+EXPLANATIONS: dict[str, Callable[[ErrorDetails, Path, Marks], Problem]] = {
+    "value_error": _mistake,
+    "extra_forbidden": _unknown_key,
+    "missing": _missing_key,
+    "string_type": _secret_is_no_text,
+    "bool_type": _not_boolean,
+    "tuple_type": _not_a_list,
+    "dict_type": _not_a_mapping,
+    "model_type": _not_a_mapping,
+    "literal_error": _no_choice,
+    "too_short": _empty_mapping,
+    WORD_OR_LIST: _word_or_list,
+    SECRET_OR_FILE: _secret_or_file,
+}
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + "...")
+
+
+def _found(node: Node | None) -> str:
+    """What was written, by its kind; without its value where that could be a secret."""
+    if isinstance(node, Sequence):
+        return "a list"
+    if isinstance(node, Mapping):
+        return "keys with values"
+    if not isinstance(node, Scalar) or refers_to_environment(node.text):
+        return "a single value"
+    value = plain_value(node.text) if node.plain else node.text
+    if isinstance(value, bool):
+        return f"the truth value {node.text}"
+    return "text" if isinstance(value, str) else "a number"
+
+
+def _shown(node: Scalar, path: Path) -> bool:
+    """Whether the value may be repeated: it is written in the file, and no secret."""
+    return not refers_to_environment(node.text) and SecretStr not in _types(path)
+
+
+def _keys(path: Path) -> frozenset[str]:
+    """The keys that the model knows at this path."""
+    return frozenset(_fields(path))
+
+
+def _fields(path: Path) -> dict[str, list[FieldInfo]]:
+    fields: dict[str, list[FieldInfo]] = {}
+    for kind in _types(path):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            for key, field in kind.model_fields.items():
+                fields.setdefault(key, []).append(field)
+    return fields
+
+
+def _choices(path: Path) -> tuple[str, ...]:
+    """The words that may stand at this path."""
+    return tuple(str(word) for kind in _types(path) if get_origin(kind) is Literal for word in get_args(kind))
+
+
+def _types(path: Path) -> list[Any]:
+    """What the model expects at this path; several where it is a union, none where it knows nothing."""
+    kinds: list[Any] = [Config]
+    for part in path:
+        kinds = [inner for kind in kinds for inner in _inside(kind, part)]
+    return kinds
+
+
+def _inside(kind: Any, part: str | int) -> list[Any]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        field = kind.model_fields.get(str(part))
+        return _alternatives(field.annotation) if field else []
+    if get_origin(kind) is dict and isinstance(part, str):
+        return _alternatives(get_args(kind)[1])
+    if get_origin(kind) is tuple and isinstance(part, int):
+        return _alternatives(get_args(kind)[0])
+    return []
+
+
+def _alternatives(annotation: Any) -> list[Any]:
+    """The branches of an annotation, without what only refines them."""
+    if get_origin(annotation) is Annotated:
+        return _alternatives(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [kind for branch in get_args(annotation) for kind in _alternatives(branch)]
+    return [] if annotation is types.NoneType else [annotation]

@@ -1,0 +1,46 @@
+"""Demands and limits: how the words of a route become what is asked of a caller and what is counted."""
+
+import hashlib
+from collections.abc import Iterable
+
+from control_plane.config import model as config
+from control_plane.ir import model as ir
+
+PERIOD_NAMES = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}
+
+
+def accepted(route: config.Route, source: config.Config) -> tuple[str, ...] | None:
+    """The credentials a route accepts, empty where it is public, None where nothing says."""
+    auth = route.auth if route.auth is not None else source.defaults.auth
+    if auth is None:
+        return None
+    return () if auth == "none" else tuple(sorted(set(auth)))
+
+
+def demand(accept: tuple[str, ...], require: config.Require) -> ir.Demand | None:
+    """What the caller must show; None where the route is public. The profile's name is a hash of its content."""
+    if not accept:
+        return None
+    scopes, roles = tuple(sorted(set(require.scopes))), tuple(sorted(set(require.roles)))
+    content = "\0".join((*accept, "", *scopes, "", *roles))
+    profile = "p-" + hashlib.blake2b(content.encode(), digest_size=6).hexdigest()
+    return ir.Demand(profile, accept, scopes, roles)
+
+
+def limits_of(items: Iterable[config.Limit], owner: str) -> tuple[ir.Limit, ...]:
+    """The limits of a route or plan, in the order of their ids."""
+    return tuple(sorted((limit_of(item, owner) for item in items), key=lambda limit: limit.id))
+
+
+def limit_of(item: config.Limit, owner: str) -> ir.Limit:
+    """A limit whose id says what it is, so that an edit elsewhere never resets its counters."""
+    per = tuple(sorted(dimensions(item), key=lambda dimension: dimension.value))
+    period = PERIOD_NAMES[item.requests.period_seconds]
+    rule = f"{owner}:{item.requests.requests}/{period}:{'+'.join(dimension.value for dimension in per)}"
+    return ir.Limit(rule, item.requests.requests, item.requests.period_seconds, per)
+
+
+def dimensions(item: config.Limit) -> frozenset[ir.Dimension]:
+    """What a limit counts apart."""
+    words = (item.per,) if isinstance(item.per, str) else item.per
+    return frozenset(ir.Dimension(word) for word in words)

@@ -1,0 +1,138 @@
+"""The live configuration: what the file says now, or the last of it that could be enforced.
+
+A change is compiled, checked, shown to the real Envoy where its binary is at hand, and only then published. One that
+fails at any step changes nothing: it is logged with its line, counted, and shown in the status.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from control_plane.compile import Checked, compile_file, envoy_snapshot, policy_snapshot
+from control_plane.config.errors import ConfigError, InvalidConfig, Location, Problem
+from control_plane.consistency import InconsistentSnapshot
+from control_plane.envoy_check import envoy_verdict
+from control_plane.publisher import Publisher
+from control_plane.xds.wiring import Wiring
+from service_kit.clock import Clock
+from service_kit.log import Logger
+
+# Seconds.
+COMPILE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """How changes of the configuration went."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.loads = Counter("tollgate_config_loads", "Configurations read, by result", ["result"], registry=registry)
+        self.valid = Gauge(
+            "tollgate_config_valid", "1 while the file on disk is the one that is live", registry=registry
+        )
+        self.compiled = Histogram(
+            "tollgate_config_compile_seconds", "From a changed file to a publishable snapshot",
+            buckets=COMPILE_BUCKETS, registry=registry,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is live and what was wrong with the last change; times in seconds since the epoch."""
+
+    since: float
+    errors: tuple[str, ...] = ()
+
+
+class LiveConfiguration:
+    """Reads one configuration again and again, and publishes each that is good."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        environ: Mapping[str, str],
+        wiring: Wiring,
+        envoy: Path | None,
+        publisher: Publisher,
+        log: Logger,
+        clock: Clock,
+        registry: CollectorRegistry,
+    ) -> None:
+        self._path = path
+        self._environ = environ
+        self._wiring = wiring
+        self._envoy = envoy
+        self._publisher = publisher
+        self._log = log
+        self._clock = clock
+        self._metrics = Metrics(registry)
+        self._current: Checked | None = None
+        self.status = Status(since=clock.now())
+
+    @property
+    def current(self) -> Checked:
+        """The configuration that is live; start() has made one so."""
+        if self._current is None:
+            raise RuntimeError("the configuration is read before anything asks for it")
+        return self._current
+
+    async def start(self) -> None:
+        """Makes the first configuration live, or raises InvalidConfig: there is nothing yet to fall back on."""
+        await self._load()
+
+    async def reload(self) -> None:
+        """Makes the file's configuration live if it is good; keeps the last good one if not."""
+        try:
+            await self._load()
+        except InvalidConfig as error:
+            self._rejected(error.errors)
+
+    async def _load(self) -> None:
+        began = self._clock.monotonic()
+        checked = await asyncio.to_thread(compile_file, self._path, self._environ)
+        self._refuse_a_moved_admin_address(checked)
+        await self._publish(checked)
+        took = self._clock.monotonic() - began
+        self._current = checked
+        self.status = Status(since=self._clock.now())
+        self._metrics.loads.labels("live").inc()
+        self._metrics.valid.set(1)
+        self._metrics.compiled.observe(took)
+        self._log.info(
+            "configuration live", file=str(self._path), routes=len(checked.gateway.routes), seconds=round(took, 3)
+        )
+
+    async def _publish(self, checked: Checked) -> None:
+        try:
+            envoy = await asyncio.to_thread(envoy_snapshot, checked.gateway, self._wiring)
+        except InconsistentSnapshot as error:
+            raise self._whole_file(f"the compiler made an inconsistent snapshot, please report it: {error}") from error
+        if self._envoy is not None:
+            verdict = await envoy_verdict(envoy, self._envoy)
+            if not verdict.accepted:
+                raise self._whole_file(f"Envoy refuses it: {verdict.reason}")
+        self._publisher.publish(envoy, policy_snapshot(checked.gateway))
+
+    def _refuse_a_moved_admin_address(self, checked: Checked) -> None:
+        if self._current is None or checked.admin_address == self._current.admin_address:
+            return
+        problem = Problem(
+            ("admin", "address"),
+            f"the admin address is {self._current.admin_address} and cannot move while the gateway runs",
+            "restart the control plane to move it",
+        )
+        raise InvalidConfig([checked.loaded.marks.located(problem)])
+
+    def _whole_file(self, message: str) -> InvalidConfig:
+        return InvalidConfig([ConfigError(Location(str(self._path), 1, 1), (), message)])
+
+    def _rejected(self, errors: Iterable[ConfigError]) -> None:
+        texts = tuple(str(error) for error in errors)
+        for text in texts:
+            self._log.error("configuration rejected, the last good one stays live", error=text)
+        self.status = Status(since=self.status.since, errors=texts)
+        self._metrics.loads.labels("rejected").inc()
+        self._metrics.valid.set(0)

@@ -1,0 +1,134 @@
+"""The control plane as a process: reads the configuration, serves it over xDS, and shows how it is."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from control_plane.admin.app import Admin, admin_app
+from control_plane.admin.gather import ENVOY, Target
+from control_plane.admin.token import stored_token
+from control_plane.config.errors import InvalidConfig
+from control_plane.live import LiveConfiguration
+from control_plane.publisher import Publisher
+from control_plane.server.ads import Ads, xds_server
+from control_plane.sources.files import FileSource
+from control_plane.xds.wiring import Wiring
+from service_kit.clock import SystemClock
+from service_kit.endpoint import Endpoint
+from service_kit.health import Health
+from service_kit.http import HttpServer
+from service_kit.log import configure_logs
+from service_kit.metrics import process_registry
+from service_kit.serve import run, until_stopped
+from service_kit.settings import SettingsParser, TlsFiles, environment
+
+NAME = "control_plane"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the configuration is, where the others are, and where this process keeps its state."""
+
+    config: Path
+    xds: Endpoint
+    tls: TlsFiles | None
+    state_dir: Path
+    wiring: Wiring
+    targets: tuple[Target, ...]
+    envoy_binary: Path | None
+    log_level: str
+
+
+def settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """The settings of the command line and the environment; exits with 2 where they are wrong."""
+    parser = SettingsParser(prog="control_plane", description="Tollgate's xDS control plane", environ=environ)
+    parser.add_argument("config", type=Path, help="the configuration file")
+    parser.setting("--xds", help="address of the xDS server")
+    parser.setting("--state-dir", help="directory for the admin token", default=".tollgate")
+    parser.setting("--authz", help="address of the authorizer, as Envoy reaches it")
+    parser.setting("--ratelimit", help="address of the rate-limit service, as Envoy reaches it")
+    parser.setting("--access-log", help="file that Envoy writes its access log to", default="/dev/stdout")
+    parser.setting("--envoy-admin", help="address of Envoy's admin interface, for its metrics")
+    parser.add_argument(
+        "--scrape", action="append", default=[], metavar="NAME=ADDRESS", help="a process whose metrics are gathered"
+    )
+    parser.setting("--envoy-binary", help="Envoy binary that validates a change before it is published")
+    parser.setting("--log-level", help="debug, info, warning or error", default="info")
+    parser.add_tls_settings()
+    options = parser.parse_args(argv)
+    return Settings(
+        config=options.config,
+        xds=parser.endpoint(options.xds, "--xds"),
+        tls=parser.tls(options),
+        state_dir=Path(options.state_dir),
+        wiring=Wiring(
+            authz=parser.endpoint(options.authz, "--authz"),
+            ratelimit=parser.endpoint(options.ratelimit, "--ratelimit"),
+            access_log=options.access_log,
+        ),
+        targets=_targets(parser, options.scrape, options.envoy_admin),
+        envoy_binary=Path(options.envoy_binary) if options.envoy_binary else None,
+        log_level=options.log_level,
+    )
+
+
+def _targets(parser: SettingsParser, scrapes: Sequence[str], envoy_admin: str | None) -> tuple[Target, ...]:
+    targets = []
+    for scrape in scrapes:
+        process, _, address = scrape.partition("=")
+        targets.append(Target(process, parser.endpoint(address, "--scrape NAME=ADDRESS")))
+    if envoy := parser.optional_endpoint(envoy_admin, "--envoy-admin"):
+        targets.append(Target(ENVOY, envoy, "/stats/prometheus"))
+    return tuple(targets)
+
+
+async def serve(chosen: Settings, environ: Mapping[str, str]) -> None:
+    """Serves until SIGTERM or SIGINT. A configuration that is invalid at the start is an error: nothing runs yet."""
+    log = configure_logs(NAME, level=chosen.log_level)
+    chosen.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    clock, registry, health = SystemClock(), process_registry(), Health(NAME)
+    await health.start()
+    ads = Ads(clock=clock, log=log, registry=registry)
+    publisher = Publisher(ads)
+    live = LiveConfiguration(
+        chosen.config,
+        environ=environ,
+        wiring=chosen.wiring,
+        envoy=chosen.envoy_binary,
+        publisher=publisher,
+        log=log,
+        clock=clock,
+        registry=registry,
+    )
+    await live.start()
+    admin = Admin(live, ads, registry, chosen.targets, stored_token(chosen.state_dir))
+    async with AsyncExitStack() as stack:
+        server = xds_server(ads, chosen.xds, chosen.tls, health)
+        http = HttpServer(admin_app(admin), live.current.admin_address)
+        await server.start()
+        stack.push_async_callback(server.stop)
+        await health.serving()
+        log.info("serving", xds=str(chosen.xds), admin=str(live.current.admin_address))
+
+        await until_stopped(publisher.run(), http.serve(), _follow(chosen.config, live))
+        log.info("stopping")
+        await health.stopping()
+
+
+async def _follow(path: Path, live: LiveConfiguration) -> None:
+    """Reloads on each change of the configuration or of a file it refers to."""
+    source = FileSource(path)
+    source.watch(live.current.loaded.files)
+    async for _ in source.changes():
+        await live.reload()
+        source.watch(live.current.loaded.files)
+
+
+def main() -> None:
+    environ = environment()
+    try:
+        run(serve(settings(sys.argv[1:], environ), environ))
+    except InvalidConfig as error:
+        raise SystemExit(str(error)) from error

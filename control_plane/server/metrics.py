@@ -1,0 +1,27 @@
+"""The xDS server's figures: streams, pushes, verdicts, and how long a verdict takes."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from control_plane.server.subscription import Ack, Push, Verdict
+from control_plane.server.types import short_name
+
+
+class XdsMetrics:
+    """Counted by the group of consumers and by resource type."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.streams = Gauge("tollgate_xds_streams", "Open xDS streams", ["cluster"], registry=registry)
+        self._pushes = Counter("tollgate_xds_pushes", "Responses sent", ["type"], registry=registry)
+        self._acks = Counter("tollgate_xds_acks", "Responses accepted", ["type"], registry=registry)
+        self._nacks = Counter("tollgate_xds_nacks", "Responses refused", ["type"], registry=registry)
+        self._seconds = Histogram(
+            "tollgate_xds_push_to_ack_seconds", "From push to ACK or NACK", ["type"], registry=registry
+        )
+
+    def pushed(self, push: Push) -> None:
+        self._pushes.labels(short_name(push.type_url)).inc()
+
+    def judged(self, verdict: Verdict) -> None:
+        label = short_name(verdict.push.type_url)
+        (self._acks if isinstance(verdict, Ack) else self._nacks).labels(label).inc()
+        self._seconds.labels(label).observe(verdict.seconds)

@@ -1,0 +1,50 @@
+"""What each consumer runs: per stream and type the version sent, the version ACKed, and the last refusal."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A NACK as it is shown: which push, why, when (seconds since the epoch)."""
+
+    version: str
+    nonce: str
+    message: str
+    at: float
+
+
+@dataclass(frozen=True)
+class TypeStatus:
+    """One type on one stream; `refusal` is None once a later push was ACKed."""
+
+    sent: str
+    acked: str
+    refusal: Refusal | None
+    settled: bool
+    since: float
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """One stream: a node that is connected twice has two."""
+
+    node: str
+    cluster: str
+    protocol: str
+    connected_at: float
+    types: Mapping[str, TypeStatus]
+
+    @property
+    def settled(self) -> bool:
+        """Whether every push was judged and nothing is waiting to be pushed."""
+        return all(status.settled for status in self.types.values())
+
+    @property
+    def converged(self) -> bool:
+        """Whether the node runs what the control plane wants it to."""
+        return self.settled and not any(status.refusal for status in self.types.values())
+
+    def as_dict(self) -> dict[str, object]:
+        """The status as JSON types, with types by URL."""
+        return {**asdict(self), "converged": self.converged}

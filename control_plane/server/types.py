@@ -1,0 +1,43 @@
+"""The resource types that each group of consumers is given, in the order in which one stream receives them.
+
+A group is named by `node.cluster`: Envoys never see a policy, services never see a listener.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTES_TYPE
+from service_kit import contract
+
+ENVOY_PUSH_ORDER: Final = (
+    CLUSTER_TYPE,  # first: nothing may name a cluster that Envoy has not got
+    ENDPOINTS_TYPE,  # a new cluster warms until its endpoints are there, and routes must not reach it before
+    LISTENER_TYPE,  # asks for its routes by name
+    ROUTES_TYPE,  # last: names everything above
+)
+
+# What a type of resource warms, the child by its parent: a changed parent needs its child again, changed or not, and is
+# ACKed by Envoy only when it has it.
+WARMING: Final[Mapping[str, str]] = {ENDPOINTS_TYPE: CLUSTER_TYPE, ROUTES_TYPE: LISTENER_TYPE}
+
+# In state-of-the-world responses of these types absence means deletion, and naming nothing means everything.
+FULL_STATE_TYPES: Final = frozenset({CLUSTER_TYPE, LISTENER_TYPE, *contract.POLICY_TYPES})
+
+
+@dataclass(frozen=True)
+class ConsumerGroup:
+    """Consumers that share one snapshot, by the `node.cluster` they state."""
+
+    cluster: str
+    push_order: tuple[str, ...]
+
+
+ENVOYS: Final = ConsumerGroup(contract.ENVOY_NODE_CLUSTER, ENVOY_PUSH_ORDER)
+SERVICES: Final = ConsumerGroup(contract.SERVICE_NODE_CLUSTER, contract.POLICY_TYPES)
+GROUPS: Final = (ENVOYS, SERVICES)
+
+
+def short_name(type_url: str) -> str:
+    """The message's own name, for labels and logs: `Cluster`."""
+    return type_url.rpartition(".")[2]

@@ -1,0 +1,160 @@
+"""Errors that Envoy makes by itself, in the one shape of this gateway. The first mapper that fits decides.
+
+Answers of upstreams are never touched; answers of our services are kept where they are already in that shape.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from envoy_data_plane.envoy.config.accesslog.v3 import (
+    AccessLogFilter,
+    AndFilter,
+    ComparisonFilter,
+    ComparisonFilterOp,
+    ExtensionFilter,
+    MetadataFilter,
+    ResponseFlagFilter,
+    StatusCodeFilter,
+)
+from envoy_data_plane.envoy.config.core.v3 import (
+    DataSource,
+    RuntimeUInt32,
+    SubstitutionFormatString,
+)
+from envoy_data_plane.envoy.extensions.access_loggers.filters.cel.v3 import ExpressionFilter
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    LocalReplyConfig,
+    ResponseMapper,
+)
+from envoy_data_plane.envoy.type.matcher.v3 import (
+    MetadataMatcher,
+    MetadataMatcherPathSegment,
+    StringMatcher,
+    ValueMatcher,
+)
+from envoy_data_plane.google.protobuf import Any, Struct
+
+from control_plane.xds.filters import profile_guard
+from service_kit import contract
+
+UNREACHABLE_FLAGS = ("UF", "UC", "UH", "URX", "LR", "UR", "DF", "NC")
+LIMIT_MESSAGE = f"%DYNAMIC_METADATA({contract.LIMIT_NAMESPACE}:{contract.LIMIT_MESSAGE})%"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One kind of error: when it applies, and what the client is told. All given conditions must hold."""
+
+    code: str
+    message: str
+    status: int | None = None
+    flags: tuple[str, ...] = ()
+    at_least: int | None = None
+    expression: str | None = None
+    limit_kind: str | None = None
+    answer: int | None = field(default=None, kw_only=True)
+
+
+REPLIES = (
+    # An authorizer that is dead, late or makes no sense. Its denials have their body already: KEPT stands behind.
+    Reply("authorization_unavailable", "authorization cannot be decided now; retry in a moment",
+          flags=("UAEX",), at_least=500, answer=503),
+    Reply("limiter_unavailable", "limits cannot be checked now; retry in a moment", flags=("RLSE",), answer=503),
+    Reply("rate_limited", LIMIT_MESSAGE, status=429, limit_kind="limit"),
+    # Before "unreachable": a timed-out last try carries both flags.
+    Reply("upstream_timeout", "the upstream did not answer in time; retry, or raise the route's `timeout`",
+          flags=("UT", "UMSDR"), answer=504),
+    Reply("stream_timeout", "the stream reached the route's `max_duration`", flags=("DT",), answer=504),
+    Reply("upstream_timeout", "the upstream did not accept a connection in time",
+          expression="response.code_details.contains('connection_timeout')", answer=504),
+    Reply("idle_timeout", "nothing was sent for too long", flags=("SI",)),
+    Reply("upstream_unreachable", "the upstream cannot be reached; the operator finds it in the access log",
+          status=503, flags=UNREACHABLE_FLAGS, answer=502),
+    # A broken answer of the upstream.
+    Reply("upstream_unreachable", "the upstream gave no valid answer", status=502, flags=("UPE",)),
+    Reply("upstream_overloaded", "too many requests wait for this upstream; retry in a moment", flags=("UO",)),
+    Reply("gateway_overloaded", "the gateway is overloaded; retry in a moment", flags=("OM",)),
+    Reply("route_changed", "the request no longer matches the route it was authorized for", status=403,
+          expression=f"response.code_details.contains('{profile_guard.POLICY}')"),
+    Reply("payload_too_large", "the request body is larger than this route accepts", status=413),
+    Reply("headers_too_large", "the request headers are too large", status=431),
+    Reply("route_not_found", "no route matches this path, method and host", status=404),
+    Reply("request_timeout", "the request did not arrive in time", status=408),
+    Reply("upgrade_not_allowed", "this route allows no protocol upgrade", status=403,
+          expression="response.code_details == 'upgrade_failed'"),
+    Reply("forbidden", "this request is not allowed", status=403),
+    Reply("not_ready", "the gateway is not ready; retry in a moment", status=503),
+    Reply("bad_request", "the request is malformed: %RESPONSE_CODE_DETAILS%", status=400),
+    Reply("error", "%LOCAL_REPLY_BODY%", at_least=400),
+)  # fmt: skip
+
+
+def local_reply_config() -> LocalReplyConfig:
+    """The mappers in order; denials of the authorizer keep the body it made."""
+    first, *others = (_mapper(reply) for reply in REPLIES)
+    return LocalReplyConfig(mappers=[first, _kept(("UAEX",)), *others])
+
+
+def _mapper(reply: Reply) -> ResponseMapper:
+    error = {
+        "code": reply.code,
+        "message": reply.message,
+        "request_id": f"%REQ({contract.REQUEST_ID_HEADER})%",
+    }
+    return ResponseMapper(
+        filter=_all_of(_conditions(reply)),
+        status_code=reply.answer,
+        body_format_override=SubstitutionFormatString(
+            json_format=Struct.from_dict({"error": error}), content_type="application/json"
+        ),
+    )
+
+
+def _kept(flags: tuple[str, ...]) -> ResponseMapper:
+    return ResponseMapper(
+        filter=_flagged(flags),
+        body_format_override=SubstitutionFormatString(
+            text_format_source=DataSource(inline_string="%LOCAL_REPLY_BODY%"), content_type="application/json"
+        ),
+    )
+
+
+def _conditions(reply: Reply) -> Iterable[AccessLogFilter]:
+    if reply.status is not None:
+        yield _status(ComparisonFilterOp.EQ, reply.status)
+    if reply.at_least is not None:
+        yield _status(ComparisonFilterOp.GE, reply.at_least)
+    if reply.flags:
+        yield _flagged(reply.flags)
+    if reply.expression is not None:
+        cel = ExpressionFilter(expression=reply.expression)
+        yield AccessLogFilter(
+            extension_filter=ExtensionFilter(
+                name="envoy.access_loggers.extension_filters.cel", typed_config=Any.pack(cel)
+            )
+        )
+    if reply.limit_kind is not None:
+        yield _limit_kind(reply.limit_kind)
+
+
+def _all_of(conditions: Iterable[AccessLogFilter]) -> AccessLogFilter:
+    filters = list(conditions)
+    return filters[0] if len(filters) == 1 else AccessLogFilter(and_filter=AndFilter(filters=filters))
+
+
+def _status(op: ComparisonFilterOp, status: int) -> AccessLogFilter:
+    value = RuntimeUInt32(default_value=status, runtime_key="tollgate.local_reply")
+    return AccessLogFilter(status_code_filter=StatusCodeFilter(comparison=ComparisonFilter(op=op, value=value)))
+
+
+def _flagged(flags: tuple[str, ...]) -> AccessLogFilter:
+    return AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=list(flags)))
+
+
+def _limit_kind(kind: str) -> AccessLogFilter:
+    matcher = MetadataMatcher(
+        filter=contract.LIMIT_NAMESPACE,
+        path=[MetadataMatcherPathSegment(key=contract.LIMIT_KIND)],
+        value=ValueMatcher(string_match=StringMatcher(exact=kind)),
+    )
+    return AccessLogFilter(metadata_filter=MetadataFilter(matcher=matcher, match_if_key_not_found=False))

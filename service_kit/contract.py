@@ -1,0 +1,74 @@
+"""What two processes must agree on: header names, metadata namespaces, descriptor keys, resource types.
+
+Every name here is written by one process and read by another (docs/contracts.md says which); a test stands behind each.
+"""
+
+from typing import Final
+
+# Headers that only the gateway sets. Client copies are removed before the route is chosen.
+INTERNAL_HEADER_PREFIX: Final = "x-tollgate-"
+CLIENT_FORBIDDEN_PREFIXES: Final = (INTERNAL_HEADER_PREFIX, "x-envoy-")
+REQUEST_ID_HEADER: Final = "x-request-id"
+
+# The parts of an identity, in the order of the log and of the descriptor. "-" stands for what is missing.
+IDENTITY_PARTS: Final = ("subject", "tenant", "consumer", "plan", "key_id", "profile")
+MISSING: Final = "-"
+
+
+def identity_header(part: str) -> str:
+    """The header that carries a part of the identity: `key_id` travels in `x-tollgate-key-id`."""
+    return INTERNAL_HEADER_PREFIX + part.replace("_", "-")
+
+
+IDENTITY_NAMESPACE: Final = "tollgate.identity"
+LIMIT_NAMESPACE: Final = "tollgate.limit"
+
+# The profile of a route that asks for no identity.
+PUBLIC_PROFILE: Final = MISSING
+
+# What the compiled route hands to the authorizer (`context_extensions`). The authorizer refuses keys it does not know.
+EXTENSION_ROUTE: Final = "route"
+EXTENSION_PROFILE: Final = "profile"
+EXTENSION_ACCEPT: Final = "accept"
+EXTENSION_SCOPES: Final = "scopes"
+EXTENSION_ROLES: Final = "roles"
+EXTENSIONS: Final = frozenset({EXTENSION_ROUTE, EXTENSION_PROFILE, EXTENSION_ACCEPT, EXTENSION_SCOPES, EXTENSION_ROLES})
+
+# Kinds of credential a route may accept.
+CREDENTIAL_JWT: Final = "jwt"
+CREDENTIAL_BEARER: Final = "bearer"
+
+# The one descriptor of a rate-limit call that Envoy cannot drop, and the one with the client's address.
+RATELIMIT_DOMAIN: Final = "tollgate"
+DESCRIPTOR_ROUTE: Final = "route"
+DESCRIPTOR_IDENTITY: Final = ("subject", "tenant", "consumer", "plan")
+# Envoy names this one; the value is a network: an IPv4 address counts alone, IPv6 by its /64.
+DESCRIPTOR_IP: Final = "masked_remote_address"
+
+# Keys of the metadata that a rate-limit answer sets in LIMIT_NAMESPACE.
+LIMIT_KIND: Final = "kind"
+LIMIT_RULE: Final = "rule"
+LIMIT_REMAINING: Final = "remaining"
+LIMIT_MESSAGE: Final = "message"
+
+# xDS resource types of the services' policies.
+TYPE_PREFIX: Final = "type.googleapis.com/"
+AUTHZ_POLICY_TYPE: Final = TYPE_PREFIX + "tollgate.policy.v1.AuthzPolicy"
+LIMIT_SET_TYPE: Final = TYPE_PREFIX + "tollgate.policy.v1.LimitSet"
+POLICY_TYPES: Final = (AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE)
+AUTHZ_POLICY_NAME: Final = "default"
+
+
+def route_limits_name(route: str) -> str:
+    """Resource name of a route's LimitSet."""
+    return f"route/{route}"
+
+
+def plan_limits_name(plan: str) -> str:
+    """Resource name of a plan's LimitSet."""
+    return f"plan/{plan}"
+
+
+# node.cluster of the consumers of the ADS server: policies go to services, Envoy's types to Envoys.
+SERVICE_NODE_CLUSTER: Final = "tollgate-service"
+ENVOY_NODE_CLUSTER: Final = "tollgate-envoy"

@@ -1,0 +1,82 @@
+"""The last good policies of a service on disk, from which it starts while the control plane is away.
+
+The file holds secrets (0600) and is replaced whole. A file that is torn, foreign or of another format is no cache at
+all: its checksum or shape tells, and the service waits for the control plane instead.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FORMAT = "tollgate-policies-1"
+
+
+class CacheError(Exception):
+    """A cache file that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A policy as it was applied."""
+
+    version: str
+    body: bytes = field(repr=False)
+
+
+# Applied policies by type and name; a type that is there with no policy was applied empty.
+Policies = Mapping[str, Mapping[str, Held]]
+
+
+def load_policies(path: Path) -> Policies | None:
+    """The cached policies, None where no file is; CacheError where there is one that cannot be trusted."""
+    try:
+        return _decoded(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+        raise CacheError(f"{path}: {error}") from error
+
+
+def save_policies(path: Path, policies: Policies) -> None:
+    """Replaces the file in one step, readable by its owner alone."""
+    descriptor, temporary = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # created 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(_encoded(policies))
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+def _encoded(policies: Policies) -> bytes:
+    document = {
+        type_url: {name: [held.version, base64.b64encode(held.body).decode()] for name, held in named.items()}
+        for type_url, named in policies.items()
+    }
+    text = json.dumps(document, sort_keys=True).encode()
+    return b"\n".join((FORMAT.encode(), _checksum(text), text))
+
+
+def _decoded(data: bytes) -> Policies:
+    head, checksum, text = data.split(b"\n", 2)
+    if head != FORMAT.encode() or checksum != _checksum(text):
+        raise ValueError("torn, or not a policy cache of this version")
+    return {
+        type_url: {name: Held(version, base64.b64decode(body)) for name, (version, body) in named.items()}
+        for type_url, named in json.loads(text).items()
+    }
+
+
+def _checksum(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest().encode()

@@ -1,0 +1,213 @@
+"""A service's side of ADS: its policies from the wire, the last good ones from disk while the control plane is away.
+
+Every change goes to the consumer first; only what it took is acknowledged, kept and written down.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import grpc
+from envoy.config.core.v3 import base_pb2 as base_pb
+from envoy.service.discovery.v3 import discovery_pb2 as discovery_pb
+from google.rpc import code_pb2 as code_pb
+from google.rpc import status_pb2 as status_pb
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from service_kit import contract
+from service_kit.clock import Clock
+from service_kit.endpoint import Endpoint, EndpointError, UnixEndpoint
+from service_kit.log import Logger
+from service_kit.policy_cache import CacheError, Held, load_policies, save_policies
+from service_kit.settings import TlsFiles
+
+DELTA_METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+WILDCARD = "*"
+
+BACKOFF_SECONDS = (0.1, 2.0)
+CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.max_send_message_length", 64 << 20),
+    ("grpc.keepalive_time_ms", 10_000),  # a control plane whose host vanished is noticed
+    ("grpc.keepalive_timeout_ms", 5_000),
+    # The backoff is ours: without these, gRPC adds its own and shares it between channels.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
+
+# xds-protos has no annotations: a request or response is Any.
+Message = Any
+
+
+class PolicyRejected(Exception):  # noqa: N818 - a verdict, not a fault of the program
+    """A policy change that cannot be used; the message goes to the control plane as the NACK's reason."""
+
+
+class PolicyConsumer(Protocol):
+    """Who uses the policies."""
+
+    def apply(self, type_url: str, changed: Mapping[str, bytes], removed: Collection[str]) -> None:
+        """Takes a change whole, or raises PolicyRejected and keeps what was."""
+
+
+class PolicySubscription:
+    """Keeps a consumer's policies current; `ready` is set once every type has been applied, from disk or wire."""
+
+    def __init__(
+        self,
+        *,
+        control_plane: Endpoint,
+        tls: TlsFiles | None,
+        node_id: str,
+        types: tuple[str, ...],
+        consumer: PolicyConsumer,
+        cache: Path,
+        log: Logger,
+        clock: Clock,
+        registry: CollectorRegistry,
+    ) -> None:
+        self.ready = asyncio.Event()
+        self._control_plane = control_plane
+        self._tls = tls
+        self._node_id = node_id
+        self._types = types
+        self._consumer = consumer
+        self._cache = cache
+        self._log = log
+        self._clock = clock
+        self._held: dict[str, dict[str, Held]] = {}
+        self._failures = 0
+        self._connected = Gauge("tollgate_policy_connected", "1 while on a policy stream", registry=registry)
+        self._updates = Counter(
+            "tollgate_policy_updates", "Policy changes by type and result", ["type", "result"], registry=registry
+        )
+        self._updated_at = Gauge(
+            "tollgate_policy_updated_timestamp_seconds", "When a change was last taken", registry=registry
+        )
+
+    async def run(self) -> None:
+        """Applies the cached policies, then follows the control plane forever."""
+        if self._tls is None and not isinstance(self._control_plane, UnixEndpoint):
+            raise EndpointError(
+                f"policies hold secrets: to take them from {self._control_plane} give --tls-certificate, "
+                "--tls-private-key and --tls-authority, or use a control plane on unix:/path/to.sock"
+            )
+        self._start_from_cache()
+        while True:
+            try:
+                await self._follow()
+            except grpc.aio.AioRpcError as error:
+                self._report_loss(error)
+            await asyncio.sleep(_backoff(self._failures))
+            self._failures += 1
+
+    def _start_from_cache(self) -> None:
+        try:
+            policies = load_policies(self._cache)
+        except CacheError as error:
+            self._log.warning("cached policies ignored", reason=str(error))
+            return
+        for type_url, named in (policies or {}).items():
+            if type_url in self._types:
+                self._restore(type_url, named)
+
+    def _restore(self, type_url: str, named: Mapping[str, Held]) -> None:
+        try:
+            self._consumer.apply(type_url, {name: held.body for name, held in named.items()}, ())
+        except PolicyRejected as error:
+            self._log.warning("cached policies ignored", type=type_url, reason=str(error))
+            return
+        self._keep(type_url, named, ())
+        self._log.info("policies restored", type=type_url, count=len(named))
+
+    async def _follow(self) -> None:
+        """One stream, until it ends."""
+        async with _channel(self._control_plane, self._tls) as channel:
+            rpc = channel.stream_stream(
+                DELTA_METHOD,
+                request_serializer=discovery_pb.DeltaDiscoveryRequest.SerializeToString,
+                response_deserializer=discovery_pb.DeltaDiscoveryResponse.FromString,
+            )
+            answers: asyncio.Queue[Message] = asyncio.Queue()
+            call: AsyncIterable[Message] = rpc(self._requests(answers))
+            try:
+                async for response in call:
+                    self._connected.set(1)
+                    self._failures = 0
+                    await self._take(response, answers)
+            finally:
+                self._connected.set(0)
+
+    async def _requests(self, answers: asyncio.Queue[Message]) -> AsyncIterator[Message]:
+        """A subscription to each type, with the versions at hand; then the answers to what comes."""
+        node = base_pb.Node(id=self._node_id, cluster=contract.SERVICE_NODE_CLUSTER)
+        for number, type_url in enumerate(self._types):
+            yield discovery_pb.DeltaDiscoveryRequest(
+                node=node if number == 0 else None,
+                type_url=type_url,
+                resource_names_subscribe=[WILDCARD],
+                initial_resource_versions={name: held.version for name, held in self._held.get(type_url, {}).items()},
+            )
+        while True:
+            yield await answers.get()
+
+    async def _take(self, response: Message, answers: asyncio.Queue[Message]) -> None:
+        """Applies a response, acknowledges or refuses it, and writes down what was taken."""
+        type_url = response.type_url
+        answer = discovery_pb.DeltaDiscoveryRequest(type_url=type_url, response_nonce=response.nonce)
+        changed = {item.name: Held(item.version, item.resource.value) for item in response.resources}
+        removed = tuple(response.removed_resources)
+        try:
+            self._consumer.apply(type_url, {name: held.body for name, held in changed.items()}, removed)
+        except PolicyRejected as error:
+            answer.error_detail.CopyFrom(status_pb.Status(code=code_pb.INVALID_ARGUMENT, message=str(error)))
+            answers.put_nowait(answer)
+            self._updates.labels(type_url, "rejected").inc()
+            self._log.warning("policy rejected", type=type_url, reason=str(error))
+            return
+        self._keep(type_url, changed, removed)
+        answers.put_nowait(answer)
+        self._updates.labels(type_url, "applied").inc()
+        self._log.info("policy applied", type=type_url, changed=len(changed), removed=len(removed))
+        await self._write_down()
+
+    def _keep(self, type_url: str, changed: Mapping[str, Held], removed: Collection[str]) -> None:
+        named = self._held.setdefault(type_url, {})
+        named.update(changed)
+        for name in removed:
+            named.pop(name, None)
+        self._updated_at.set(self._clock.now())
+        if all(expected in self._held for expected in self._types):
+            self.ready.set()
+
+    async def _write_down(self) -> None:
+        """A disk that is full costs the next cold start, not this process."""
+        policies = {type_url: dict(named) for type_url, named in self._held.items()}
+        try:
+            await asyncio.to_thread(save_policies, self._cache, policies)
+        except OSError as error:
+            self._log.error("policies not cached", reason=str(error))
+
+    def _report_loss(self, error: grpc.aio.AioRpcError) -> None:
+        """Once a loss, not once an attempt."""
+        log = self._log.warning if self._failures == 0 else self._log.debug
+        log("control plane away", address=str(self._control_plane), code=error.code().name, reason=error.details())
+
+
+def _channel(endpoint: Endpoint, tls: TlsFiles | None) -> grpc.aio.Channel:
+    """Read anew for each stream, so that renewed certificates are taken up."""
+    if tls is None or isinstance(endpoint, UnixEndpoint):
+        return grpc.aio.insecure_channel(endpoint.grpc_target, options=CHANNEL_OPTIONS)
+    credentials = grpc.ssl_channel_credentials(
+        tls.authority.read_bytes(), tls.private_key.read_bytes(), tls.certificate.read_bytes()
+    )
+    return grpc.aio.secure_channel(endpoint.grpc_target, credentials, options=CHANNEL_OPTIONS)
+
+
+def _backoff(failures: int) -> float:
+    """Seconds to wait, drawn so that a fleet does not come back at once."""
+    least, most = BACKOFF_SECONDS
+    return random.uniform(least, min(most, least * 2 ** min(failures + 1, 10)))  # noqa: S311 - spreads load, guards nothing

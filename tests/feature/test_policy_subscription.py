@@ -1,0 +1,219 @@
+"""A service's policies: from the wire, from disk while the control plane is away, refused with a reason."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import structlog
+from prometheus_client import CollectorRegistry
+
+from control_plane.server.types import SERVICES
+from control_plane.snapshot import Resource, resource, snapshot
+from service_kit.clock import SystemClock
+from service_kit.contract import AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE
+from service_kit.endpoint import Endpoint, EndpointError, TcpEndpoint, UnixEndpoint
+from service_kit.policy_cache import Held, load_policies, save_policies
+from service_kit.settings import TlsFiles
+from service_kit.subscription import PolicyRejected, PolicySubscription
+from tests.support.certificates import certificates
+from tests.support.eventually import eventually
+from tests.support.xds import ControlPlane, control_plane
+
+BAD = b"bad"
+
+
+@dataclass
+class Recorder:
+    """A consumer that holds what it took and refuses `BAD`."""
+
+    held: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    calls: int = 0
+
+    def apply(self, type_url: str, changed: Mapping[str, bytes], removed: Collection[str]) -> None:
+        self.calls += 1
+        if BAD in changed.values():
+            raise PolicyRejected("this policy is bad")
+        named = self.held.setdefault(type_url, {})
+        named.update(changed)
+        for name in removed:
+            named.pop(name, None)
+
+
+@dataclass
+class Subscriber:
+    """A subscription at work and what it has brought."""
+
+    subscription: PolicySubscription
+    consumer: Recorder
+    registry: CollectorRegistry
+
+    @property
+    def authz(self) -> dict[str, bytes]:
+        return self.consumer.held.get(AUTHZ_POLICY_TYPE, {})
+
+    async def ready(self) -> None:
+        await asyncio.wait_for(self.subscription.ready.wait(), 10)
+
+
+@asynccontextmanager
+async def subscriber(at: Endpoint, cache: Path, tls: TlsFiles | None = None) -> AsyncIterator[Subscriber]:
+    consumer, registry = Recorder(), CollectorRegistry()
+    subscription = PolicySubscription(
+        control_plane=at,
+        tls=tls,
+        node_id="authz_service-test",
+        types=(AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE),
+        consumer=consumer,
+        cache=cache,
+        log=structlog.get_logger(),
+        clock=SystemClock(),
+        registry=registry,
+    )
+    task = asyncio.create_task(subscription.run())
+    try:
+        yield Subscriber(subscription, consumer, registry)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def authz(body: bytes, name: str = "default") -> Resource:
+    return resource(AUTHZ_POLICY_TYPE, name, body)
+
+
+def serve(xds: ControlPlane, *policies: Resource) -> None:
+    xds.ads.set_snapshot(SERVICES.cluster, snapshot(policies))
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "authz.policies"
+
+
+async def test_policies_arrive_change_and_go(cache: Path) -> None:
+    async with control_plane() as xds, subscriber(xds.endpoint, cache) as service:
+        serve(xds, authz(b"1"), authz(b"2", "other"))
+        await service.ready()
+        await eventually(lambda: service.authz == {"default": b"1", "other": b"2"})
+
+        serve(xds, authz(b"3"))
+        await eventually(lambda: service.authz == {"default": b"3"})
+        await eventually(lambda: xds.ads.converged(SERVICES.cluster))
+
+
+async def test_a_service_without_any_policy_is_ready_once_it_knows_that_there_is_none(cache: Path) -> None:
+    async with control_plane() as xds, subscriber(xds.endpoint, cache) as service:
+        await service.ready()
+
+        assert service.consumer.held == {AUTHZ_POLICY_TYPE: {}, LIMIT_SET_TYPE: {}}
+
+
+async def test_a_service_starts_from_disk_and_applies_what_changed_when_the_control_plane_is_back(
+    cache: Path, tmp_path: Path
+) -> None:
+    async with control_plane() as xds, subscriber(xds.endpoint, cache) as service:
+        serve(xds, authz(b"1"), resource(LIMIT_SET_TYPE, "route/a", b"l"))
+        await eventually(
+            lambda: service.consumer.held == {AUTHZ_POLICY_TYPE: {"default": b"1"}, LIMIT_SET_TYPE: {"route/a": b"l"}}
+        )
+        await eventually(lambda: len(load_policies(cache) or {}) == 2)
+    assert cache.stat().st_mode & 0o777 == 0o600
+
+    at = UnixEndpoint(tmp_path / "x.sock")
+    async with subscriber(at, cache) as service:
+        await service.ready()
+        assert service.authz == {"default": b"1"}
+
+        async with control_plane(at) as xds:
+            serve(xds, authz(b"2"), resource(LIMIT_SET_TYPE, "route/a", b"l"))
+            await eventually(lambda: service.authz == {"default": b"2"})
+            await eventually(lambda: xds.ads.converged(SERVICES.cluster) and xds.ads.statuses())
+            assert service.consumer.calls == 3, "two types from disk, one change from the wire"
+
+
+async def test_a_rejected_policy_is_refused_with_its_reason_and_the_last_good_one_stays(cache: Path) -> None:
+    async with control_plane() as xds, subscriber(xds.endpoint, cache) as service:
+        serve(xds, authz(b"1"))
+        await service.ready()
+        await eventually(lambda: service.authz == {"default": b"1"})
+        serve(xds, authz(BAD))
+        await eventually(lambda: xds.ads.refused(SERVICES.cluster))
+
+        (status,) = xds.ads.statuses()
+        refusal = status.types[AUTHZ_POLICY_TYPE].refusal
+        assert refusal is not None
+        assert refusal.message == "this policy is bad"
+        assert service.authz == {"default": b"1"}
+        held = load_policies(cache)
+        assert held is not None
+        assert held[AUTHZ_POLICY_TYPE]["default"].body == b"1"
+
+        serve(xds, authz(b"2"))
+        await eventually(lambda: service.authz == {"default": b"2"})
+        await eventually(lambda: xds.ads.converged(SERVICES.cluster))
+
+
+async def test_a_service_whose_first_policy_is_bad_is_not_ready(cache: Path) -> None:
+    async with control_plane() as xds:
+        serve(xds, authz(BAD))
+        async with subscriber(xds.endpoint, cache) as service:
+            await eventually(lambda: xds.ads.refused(SERVICES.cluster))
+
+            assert not service.subscription.ready.is_set()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"something else\n", id="foreign"),
+        pytest.param(b'tollgate-policies-1\n0000\n{"a": {}}', id="wrong checksum"),
+        pytest.param(b"\xff\xfe\n\n\n", id="binary"),
+    ],
+)
+async def test_a_cache_that_cannot_be_trusted_is_no_cache(cache: Path, content: bytes) -> None:
+    cache.write_bytes(content)
+    async with control_plane() as xds, subscriber(xds.endpoint, cache) as service:
+        serve(xds, authz(b"1"))
+        await eventually(lambda: service.authz == {"default": b"1"})
+        await eventually(lambda: cache.read_bytes() != content)
+
+
+async def test_a_torn_cache_is_no_cache(cache: Path, tmp_path: Path) -> None:
+    async with control_plane() as xds, subscriber(xds.endpoint, cache) as service:
+        serve(xds, authz(b"1"))
+        await service.ready()
+        await eventually(cache.exists)
+    cache.write_bytes(cache.read_bytes()[:-5])
+
+    async with subscriber(UnixEndpoint(tmp_path / "nobody.sock"), cache) as service:
+        await eventually(lambda: service.registry.get_sample_value("tollgate_policy_connected") == 0)
+        assert not service.subscription.ready.is_set()
+
+
+async def test_a_policy_of_disk_that_is_refused_today_is_taken_from_the_wire(cache: Path) -> None:
+    """A newer service may refuse what an older one took."""
+    save_policies(cache, {AUTHZ_POLICY_TYPE: {"default": Held("v", BAD)}, LIMIT_SET_TYPE: {}})
+    async with control_plane() as xds:
+        serve(xds, authz(b"1"))
+        async with subscriber(xds.endpoint, cache) as service:
+            await service.ready()
+            assert service.authz == {"default": b"1"}
+
+
+async def test_policies_over_tcp_need_mutual_tls(cache: Path, tmp_path: Path) -> None:
+    files = certificates(tmp_path)
+    async with control_plane(TcpEndpoint("127.0.0.1", 0), tls=files) as xds:
+        serve(xds, authz(b"1"))
+        at = TcpEndpoint("localhost", xds.server.port)
+        async with subscriber(at, cache, files) as service:
+            await eventually(lambda: service.authz == {"default": b"1"})
+
+
+async def test_a_service_takes_no_policy_from_an_unproven_control_plane(cache: Path) -> None:
+    async with subscriber(TcpEndpoint("127.0.0.1", 1), cache) as service:
+        with pytest.raises(EndpointError, match="--tls-certificate"):
+            await service.subscription.run()

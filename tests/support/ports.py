@@ -1,0 +1,23 @@
+"""Ports that nobody listens on at the moment."""
+
+import random
+import socket
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def free_ports_prefix() -> str:
+    """Digits to which 01 to 07 can be added, for seven ports that nobody has."""
+    while True:
+        prefix = str(random.randrange(200, 320))  # below the range from which the kernel hands out ports
+        if all(_is_free(int(f"{prefix}{number:02}")) for number in range(1, 8)):
+            return prefix
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) != 0

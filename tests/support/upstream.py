@@ -1,0 +1,90 @@
+"""A fake upstream, the outermost edge of end-to-end tests: echoes, fails, waits, streams and upgrades on request."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from tests.support.ports import free_port
+
+
+class Upstream:
+    """The server on its port, and the gate at which its streams wait."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.gate = threading.Event()
+
+
+@contextmanager
+def running_upstream(port: int | None = None) -> Iterator[Upstream]:
+    """Serves in a thread with a loop of its own, so that a test's loop may block."""
+    upstream = Upstream(port or free_port())
+    config = uvicorn.Config(
+        _app(upstream), host="127.0.0.1", port=upstream.port, log_config=None, ws="websockets-sansio", lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the fake upstream did not start"
+            threading.Event().wait(0.01)
+        yield upstream
+    finally:
+        upstream.gate.set()
+        server.should_exit = True
+        thread.join()
+
+
+def _app(upstream: Upstream) -> Starlette:
+    async def echo(request: Request) -> Response:
+        body = await request.body()
+        return JSONResponse(
+            {
+                "method": request.method,
+                "path": request.scope["raw_path"].decode(),
+                "query": request.url.query,
+                "headers": [[name.decode(), value.decode("latin-1")] for name, value in request.headers.raw],
+                "bytes": len(body),
+            }
+        )
+
+    async def status(request: Request) -> Response:
+        return JSONResponse({"from": "upstream"}, request.path_params["code"])
+
+    async def silent(request: Request) -> Response:
+        await asyncio.sleep(request.path_params["seconds"])
+        return JSONResponse({"late": True})
+
+    async def stream(_request: Request) -> Response:
+        async def chunks() -> AsyncIterator[str]:
+            yield "data: first\n\n"
+            await asyncio.to_thread(upstream.gate.wait)
+            yield "data: last\n\n"
+
+        return StreamingResponse(chunks(), media_type="text/event-stream")
+
+    async def websocket(socket: WebSocket) -> None:
+        await socket.accept()
+        async for text in socket.iter_text():
+            await socket.send_text(f"echo: {text}")
+
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    return Starlette(
+        routes=[
+            Route("/status/{code:int}", status, methods=methods),
+            Route("/silent/{seconds:float}", silent),
+            Route("/stream", stream),
+            WebSocketRoute("/ws", websocket),
+            Route("/{path:path}", echo, methods=methods),
+        ]
+    )

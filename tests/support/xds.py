@@ -1,0 +1,125 @@
+"""An ADS server on a socket of the test, and Envoy resources in a line each."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from envoy.config.cluster.v3 import cluster_pb2 as cluster_pb
+from envoy.config.core.v3 import config_source_pb2 as config_source_pb
+from envoy.config.endpoint.v3 import endpoint_pb2 as endpoint_pb
+from envoy.config.listener.v3 import listener_pb2 as listener_pb
+from envoy.config.route.v3 import route_pb2 as route_pb
+from envoy.extensions.filters.http.router.v3 import router_pb2 as router_pb
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb
+from google.protobuf import any_pb2 as any_pb
+from google.protobuf.message import Message
+from prometheus_client import CollectorRegistry
+
+from control_plane.publisher import Publisher
+from control_plane.server.ads import Ads, XdsServer, xds_server
+from control_plane.snapshot import Resource, resource
+from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTES_TYPE
+from service_kit.clock import SystemClock
+from service_kit.endpoint import Endpoint, UnixEndpoint
+from service_kit.settings import TlsFiles
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """What a test needs of a running ADS server."""
+
+    ads: Ads
+    server: XdsServer
+    registry: CollectorRegistry
+    endpoint: Endpoint
+
+
+@asynccontextmanager
+async def control_plane(
+    endpoint: Endpoint | None = None, *, tls: TlsFiles | None = None
+) -> AsyncIterator[ControlPlane]:
+    """A running ADS server, by default on a Unix socket of its own."""
+    with tempfile.TemporaryDirectory(prefix="xds") as folder:  # tmp_path may be too long
+        at = endpoint or UnixEndpoint(Path(folder) / "x.sock")
+        registry = CollectorRegistry()
+        ads = Ads(clock=SystemClock(), log=structlog.get_logger(), registry=registry)
+        server = xds_server(ads, at, tls)
+        await server.start()
+        try:
+            yield ControlPlane(ads, server, registry, at)
+        finally:
+            await server.stop()
+
+
+@asynccontextmanager
+async def publisher(ads: Ads) -> AsyncIterator[Publisher]:
+    """A publisher at work."""
+    found = Publisher(ads)
+    task = asyncio.create_task(found.run())
+    try:
+        yield found
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def packed(type_url: str, name: str, message: Message) -> Resource:
+    return resource(type_url, name, message.SerializeToString(deterministic=True))
+
+
+def cluster(name: str, *, connect_ms: int = 1000) -> Resource:
+    """An EDS cluster."""
+    message = cluster_pb.Cluster(name=name, type=cluster_pb.Cluster.EDS)
+    message.connect_timeout.FromMilliseconds(connect_ms)
+    message.eds_cluster_config.eds_config.CopyFrom(_ads())
+    return packed(CLUSTER_TYPE, name, message)
+
+
+def endpoints(name: str, *ports: int) -> Resource:
+    message = endpoint_pb.ClusterLoadAssignment(cluster_name=name)
+    locality = message.endpoints.add()
+    for port in ports:
+        address = locality.lb_endpoints.add().endpoint.address.socket_address
+        address.address, address.port_value = "127.0.0.1", port
+    return packed(ENDPOINTS_TYPE, name, message)
+
+
+def routes(name: str, **prefixes: str) -> Resource:
+    """Routes from `/key` to the cluster of the value."""
+    message = route_pb.RouteConfiguration(name=name)
+    host = message.virtual_hosts.add(name="all", domains=["*"])
+    for prefix, target in prefixes.items():
+        route = host.routes.add()
+        route.match.prefix = f"/{prefix}"
+        route.route.cluster = target
+    return packed(ROUTES_TYPE, name, message)
+
+
+def listener(name: str, route_name: str, *, port: int = 0, prefix: str = "test") -> Resource:
+    """A listener that asks for its routes over ADS."""
+    manager = hcm_pb.HttpConnectionManager(stat_prefix=prefix)
+    manager.rds.route_config_name = route_name
+    manager.rds.config_source.CopyFrom(_ads())
+    manager.http_filters.add(name="router").typed_config.CopyFrom(_any(router_pb.Router()))
+    message = listener_pb.Listener(name=name)
+    message.address.socket_address.address = "127.0.0.1"
+    message.address.socket_address.port_value = port
+    message.filter_chains.add().filters.add(name="http").typed_config.CopyFrom(_any(manager))
+    return packed(LISTENER_TYPE, name, message)
+
+
+def _any(message: Message) -> any_pb.Any:
+    wrapped = any_pb.Any()
+    wrapped.Pack(message)
+    return wrapped
+
+
+def _ads() -> Message:
+    source = config_source_pb.ConfigSource(resource_api_version=config_source_pb.V3)
+    source.ads.SetInParent()
+    found: Message = source
+    return found

@@ -1,0 +1,48 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authz_service.identity import LONGEST_PART, UnusablePart, identity_part
+
+
+@pytest.mark.parametrize(
+    ("text", "encoded"),
+    [
+        pytest.param("ada", "ada", id="plain"),
+        pytest.param("ada@example.com,+/=\"'~!", "ada@example.com,+/=\"'~!", id="visible-ascii"),
+        pytest.param("ada lovelace", "ada%20lovelace", id="space"),
+        pytest.param("50%", "50%25", id="percent"),
+        pytest.param("zoë", "zo%C3%AB", id="latin"),
+        pytest.param("名", "%E5%90%8D", id="cjk"),
+        pytest.param("a\r\nx-role: root", "a%0D%0Ax-role:%20root", id="header-injection"),
+        pytest.param("\0", "%00", id="nul"),
+        pytest.param("--", "--", id="two-signs-for-missing"),
+        pytest.param(" -", "%20-", id="sign-for-missing-with-a-space"),
+        pytest.param("a" * LONGEST_PART, "a" * LONGEST_PART, id="longest"),
+    ],
+)
+def test_a_text_travels_as_visible_ascii(text: str, encoded: str):
+    assert identity_part(text) == encoded
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("-", id="sign-for-missing"),
+        pytest.param("a" * (LONGEST_PART + 1), id="too-long"),
+        pytest.param("é" * 43, id="too-long-once-encoded"),
+        pytest.param("\udc80", id="half-a-surrogate"),
+    ],
+)
+def test_a_text_that_no_header_can_carry_is_refused(text: str):
+    with pytest.raises(UnusablePart):
+        identity_part(text)
+
+
+@given(st.text(min_size=1, max_size=20), st.text(min_size=1, max_size=20))
+def test_two_texts_never_meet_in_one_header(one: str, other: str):
+    encoded = {text: identity_part(text) for text in (one, other) if text != "-"}
+
+    assert len(set(encoded.values())) == len(encoded)
+    assert all(value.isascii() and value.isprintable() and " " not in value for value in encoded.values())

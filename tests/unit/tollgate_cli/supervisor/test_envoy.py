@@ -1,0 +1,78 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from service_kit.endpoint import TcpEndpoint, UnixEndpoint
+from service_kit.settings import TlsFiles
+from tests.support.envoy import envoy_binary as envoy_of_the_tests
+from tollgate_cli.supervisor.envoy import BootstrapError, EnvoyMissing, bootstrap, envoy_binary, node_id
+
+NOT_INSTALLED = Path("/nonexistent/envoy")
+SOCKET = UnixEndpoint(Path("/run/t/xds.sock"))
+ADDRESS = TcpEndpoint("control-plane.internal", 18000)
+ADMIN = UnixEndpoint(Path('/run/a "quoted" path/envoy.sock'))
+
+
+@pytest.fixture
+def program(tmp_path):
+    path = tmp_path / "bin" / "envoy"
+    path.parent.mkdir()
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def tls(tmp_path):
+    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("-keyout", str(key), "-out", str(certificate), "-subj", "/CN=envoy", "-days", "1"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return TlsFiles(certificate, key, certificate)
+
+
+def test_the_named_binary_comes_first(program):
+    assert envoy_binary({"TOLLGATE_ENVOY": str(program), "PATH": ""}, installed=NOT_INSTALLED) == program
+
+
+def test_the_installed_binary_comes_before_the_path(program):
+    assert envoy_binary({"PATH": "/usr/bin"}, installed=program) == program
+
+
+def test_the_path_comes_last(program):
+    assert envoy_binary({"PATH": str(program.parent)}, installed=NOT_INSTALLED) == program
+
+
+@pytest.mark.parametrize(
+    ("environ", "cure"),
+    [
+        pytest.param({"PATH": ""}, "make setup", id="none"),
+        pytest.param({"PATH": "", "TOLLGATE_ENVOY": "/nonexistent"}, "correct it or unset it", id="a wrong name"),
+    ],
+)
+def test_a_missing_binary_names_the_cure(environ, cure):
+    with pytest.raises(EnvoyMissing, match=cure):
+        envoy_binary(environ, installed=NOT_INSTALLED)
+
+
+def test_a_control_plane_across_hosts_needs_mutual_tls():
+    with pytest.raises(BootstrapError, match="TOLLGATE_TLS_CERTIFICATE"):
+        bootstrap(control_plane=ADDRESS, tls=None, admin=ADMIN, node=node_id())
+
+
+@pytest.mark.parametrize("control_plane", [pytest.param(SOCKET, id="socket"), pytest.param(ADDRESS, id="mutual tls")])
+def test_envoy_accepts_the_bootstrap(control_plane, tls, tmp_path):
+    path = tmp_path / "bootstrap.yaml"
+    path.write_text(bootstrap(control_plane=control_plane, tls=tls, admin=ADMIN, node="node: #1"))
+
+    checked = subprocess.run(
+        [str(envoy_of_the_tests()), "--mode", "validate", "-c", str(path)], capture_output=True, text=True, check=False
+    )
+
+    assert checked.returncode == 0, checked.stderr

@@ -1,0 +1,127 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tollgate_cli.main import app
+
+GOOD = """version: 1
+listeners: {public: {address: 0.0.0.0:8800}}
+upstreams: {email: {url: http://127.0.0.1:8080}}
+routes:
+  - {name: email, match: {path: /api/email/*}, upstream: email, auth: none}
+  - {name: login, match: {path: /auth/*}, upstream: email, auth: none}
+"""
+BAD = GOOD.replace("upstream: email, auth", "upstram: email, auth", 1)
+ERROR = {
+    "file": "c.yaml",
+    "line": 5,
+    "column": 48,
+    "path": "routes[0].upstram",
+    "message": "unknown key 'upstram'",
+    "cure": "did you mean 'upstream'?",
+}
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return Path("c.yaml")
+
+
+def tollgate(*arguments: str):
+    return CliRunner().invoke(app, arguments)
+
+
+def test_a_valid_configuration_is_summed_up_in_one_line(config):
+    config.write_text(GOOD)
+
+    result = tollgate("validate", "c.yaml")
+
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        0,
+        "c.yaml is valid: 1 listener, 2 routes, 1 upstream\n",
+        "",
+    )
+
+
+def test_mistakes_go_to_stderr_one_a_line(config):
+    config.write_text(BAD)
+
+    result = tollgate("validate", "c.yaml")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [
+        "c.yaml:5:5: the key 'upstream' is missing (routes[0]); add it: name of the upstream that answers",
+        "c.yaml:5:48: unknown key 'upstram' (routes[0].upstram); did you mean 'upstream'?",
+    ]
+
+
+def test_programs_read_json(config):
+    config.write_text(GOOD)
+    good = tollgate("validate", "c.yaml", "--json")
+    config.write_text(BAD)
+    bad = tollgate("validate", "--json", "c.yaml")
+
+    assert (good.exit_code, json.loads(good.stdout)) == (0, {"valid": True, "errors": []})
+    assert bad.exit_code == 1
+    assert json.loads(bad.stdout)["valid"] is False
+    assert ERROR in json.loads(bad.stdout)["errors"]
+
+
+def test_the_environment_is_put_in(config, monkeypatch):
+    config.write_text(GOOD.replace("http://127.0.0.1:8080", "'${EMAIL_URL}'"))
+    refused = tollgate("validate", "c.yaml")
+    monkeypatch.setenv("EMAIL_URL", "http://127.0.0.1:8081")
+
+    assert "EMAIL_URL is not set" in refused.stderr
+    assert tollgate("validate", "c.yaml").exit_code == 0
+
+
+def test_a_missing_file_is_refused(config):
+    result = tollgate("validate", "c.yaml")
+
+    assert (result.exit_code, result.stderr) == (1, "c.yaml:1:1: there is no such file; check the path\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("validate",), id="no configuration"),
+        pytest.param(("validate", "a", "b"), id="two configurations"),
+        pytest.param(("validate", "--wrong", "a"), id="unknown option"),
+        pytest.param(("wrong",), id="unknown command"),
+    ],
+)
+def test_wrong_usage(arguments):
+    assert tollgate(*arguments).exit_code == 2
+
+
+def test_the_schema_is_printed():
+    result = tollgate("schema")
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["title"] == "Tollgate configuration"
+
+
+def test_the_version_is_printed():
+    result = tollgate("version")
+
+    assert result.exit_code == 0
+    assert result.stdout.strip()
+
+
+@pytest.mark.parametrize("command", ["version", "schema"])
+def test_light_commands_import_little(command):
+    code = (
+        "import sys\nfrom tollgate_cli.main import app\n"
+        f"try:\n    app([{command!r}])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'grpc', 'google.protobuf', 'envoy', 'uvloop'} & set(sys.modules)), file=sys.stderr)"
+    )
+
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert result.stderr == "[]\n"

@@ -1,0 +1,121 @@
+"""The `tollgate` command. What a command needs is imported when it is called: `tollgate version` starts no gRPC.
+
+Exit codes: 0 done, 1 refused or failed with the reason on stderr, 2 wrong usage.
+"""
+
+import importlib
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from control_plane.config.errors import ConfigError, InvalidConfig, dotted
+from service_kit.settings import environment
+
+if TYPE_CHECKING:
+    from control_plane.config.model import Config
+
+# Commands in the order of the help, and the module of each that is not here; its function has the command's name.
+COMMANDS: Final = {
+    "run": "tollgate_cli.run",
+    "validate": None,
+    "render": "tollgate_cli.render",
+    "schema": None,
+    "version": None,
+}
+
+
+class Commands(TyperGroup):
+    """Commands that are imported when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
+        return list(COMMANDS)
+
+    # Any: typer publishes no type for its commands
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        module = COMMANDS.get(cmd_name)
+        return super().get_command(ctx, cmd_name) if module is None else _imported(module, cmd_name)
+
+
+def _imported(module: str, name: str) -> Any:  # Any: typer publishes no type for its commands
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    alone.command(name)(getattr(importlib.import_module(module), name))
+    return typer.main.get_command(alone)
+
+
+app = typer.Typer(
+    cls=Commands,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="Tollgate: an API and LLM gateway. Envoy carries every byte, Python decides.",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.command()
+def validate(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration file.", show_default=False)],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Check a configuration with the server's own compiler; prints every mistake with its line and cure."""
+    from control_plane.compile import compile_file  # noqa: PLC0415 - imports gRPC and Envoy's messages
+
+    try:
+        checked = compile_file(config, environment())
+    except InvalidConfig as error:
+        _refuse(error, as_json=as_json)
+    if as_json:
+        typer.echo(json.dumps({"valid": True, "errors": []}))
+    else:
+        typer.echo(f"{config} is valid: {_summary(checked.loaded.config)}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    from control_plane.config.schema import json_schema  # noqa: PLC0415 - imports the model
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+@app.command(name="version")
+def print_version() -> None:
+    """Print the version of Tollgate."""
+    try:
+        typer.echo(version("tollgate"))
+    except PackageNotFoundError:
+        typer.echo("a source tree that is not installed")
+
+
+def _refuse(error: InvalidConfig, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"valid": False, "errors": [_as_data(item) for item in error.errors]}))
+    else:
+        typer.echo(str(error), err=True)
+    raise typer.Exit(1) from error
+
+
+def _as_data(error: ConfigError) -> dict[str, object]:
+    return {
+        "file": error.location.file,
+        "line": error.location.line,
+        "column": error.location.column,
+        "path": dotted(error.path),
+        "message": error.message,
+        "cure": error.cure,
+    }
+
+
+def _summary(config: "Config") -> str:
+    counts = (
+        (len(config.listeners), "listener"),
+        (len(config.routes), "route"),
+        (len(config.upstreams), "upstream"),
+    )
+    return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)

@@ -1,0 +1,69 @@
+"""The Envoy binary and its bootstrap: a hand-written YAML file that knows the control plane's address and no more.
+
+Errors: EnvoyMissing, BootstrapError
+"""
+
+import json
+import shutil
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+
+from service_kit.contract import ENVOY_NODE_CLUSTER
+from service_kit.endpoint import Endpoint, UnixEndpoint
+from service_kit.settings import TlsFiles
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+INSTALLED = REPOSITORY / ".envoy" / "envoy" / "_bin" / "envoy"
+BINARY_VARIABLE = "TOLLGATE_ENVOY"
+
+
+class EnvoyMissing(Exception):  # noqa: N818 - reads as what it reports
+    """There is no Envoy to run."""
+
+
+class BootstrapError(Exception):
+    """Envoy cannot be given this control plane."""
+
+
+def envoy_binary(environ: Mapping[str, str], installed: Path = INSTALLED) -> Path:
+    """The binary that $TOLLGATE_ENVOY names, else the one `make setup` installs, else the one on the PATH."""
+    if named := environ.get(BINARY_VARIABLE):
+        if shutil.which(named) is None:
+            raise EnvoyMissing(f"${BINARY_VARIABLE} is {named}, which is no program: correct it or unset it")
+        return Path(named).absolute()
+    found = shutil.which(installed) or shutil.which("envoy", path=environ.get("PATH"))
+    if found is None:
+        raise EnvoyMissing(f"no Envoy binary: run `make setup`, or set ${BINARY_VARIABLE} to one")
+    return Path(found)
+
+
+def bootstrap(*, control_plane: Endpoint, tls: TlsFiles | None, admin: UnixEndpoint, node: str) -> str:
+    """The bootstrap of an Envoy that takes its configuration from this control plane."""
+    common = {"NODE_ID": node, "NODE_CLUSTER": ENVOY_NODE_CLUSTER, "ADMIN_SOCKET": str(admin.path)}
+    if isinstance(control_plane, UnixEndpoint):
+        return _filled("bootstrap.yaml", {**common, "XDS_SOCKET": str(control_plane.path)})
+    if tls is None:
+        raise BootstrapError(
+            f"the control plane at {control_plane} needs mutual TLS: set TOLLGATE_TLS_CERTIFICATE, "
+            "TOLLGATE_TLS_PRIVATE_KEY and TOLLGATE_TLS_AUTHORITY, or use its Unix socket"
+        )
+    files = {
+        "TLS_CERTIFICATE": str(tls.certificate.absolute()),
+        "TLS_PRIVATE_KEY": str(tls.private_key.absolute()),
+        "TLS_AUTHORITY": str(tls.authority.absolute()),
+    }
+    address: dict[str, str | int] = {"XDS_HOST": control_plane.host, "XDS_PORT": control_plane.port}
+    return _filled("bootstrap-tls.yaml", {**common, **address, **files})
+
+
+def node_id() -> str:
+    """The name of this Envoy among the nodes of the control plane."""
+    return socket.gethostname()
+
+
+def _filled(name: str, values: Mapping[str, str | int]) -> str:
+    """The file with `${TOLLGATE_NAME}` replaced; each value as JSON, which is YAML whatever characters it holds."""
+    template = Template((REPOSITORY / "envoy" / name).read_text(encoding="utf-8"))
+    return template.substitute({f"TOLLGATE_{key}": json.dumps(value) for key, value in values.items()})

@@ -1,0 +1,79 @@
+"""Where things lie in a state directory: sockets, logs, the store's data, the lock."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from service_kit.endpoint import UnixEndpoint, unix_endpoint
+
+
+@dataclass(frozen=True)
+class Sockets:
+    """The addresses by which the processes of one host reach each other."""
+
+    xds: UnixEndpoint
+    authz: UnixEndpoint
+    authz_metrics: UnixEndpoint
+    ratelimit: UnixEndpoint
+    ratelimit_metrics: UnixEndpoint
+    store: UnixEndpoint
+    envoy: UnixEndpoint
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A state directory, as an absolute path."""
+
+    root: Path
+    sockets: Sockets
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def store(self) -> Path:
+        return self.root / "store"
+
+    @property
+    def access_log(self) -> Path:
+        return self.logs / "access.log"
+
+    @property
+    def bootstrap(self) -> Path:
+        return self.run / "bootstrap.yaml"
+
+    def lock(self, name: str) -> Path:
+        return self.run / f"{name}.lock"
+
+    def log(self, process: str) -> Path:
+        return self.logs / f"{process}.log"
+
+
+def layout(state_dir: Path) -> Layout:
+    """The layout of a state directory; EndpointError where a socket's path would be too long."""
+    root = state_dir.absolute()
+    run = root / "run"
+    return Layout(
+        root=root,
+        sockets=Sockets(
+            xds=unix_endpoint(run / "xds.sock"),
+            authz=unix_endpoint(run / "authz.sock"),
+            authz_metrics=unix_endpoint(run / "authz-metrics.sock"),
+            ratelimit=unix_endpoint(run / "ratelimit.sock"),
+            ratelimit_metrics=unix_endpoint(run / "ratelimit-metrics.sock"),
+            store=unix_endpoint(run / "store.sock"),
+            envoy=unix_endpoint(run / "envoy.sock"),
+        ),
+    )
+
+
+def create(place: Layout) -> None:
+    """Makes the directories; nobody else may enter: the sockets and the keys in them are guarded by nothing more."""
+    for folder in (place.root, place.run, place.logs, place.store):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (place.run, place.store):
+        folder.chmod(0o700)

@@ -1,0 +1,143 @@
+"""What a child writes: every byte into its log file, and what a person must see, labelled, to the terminal."""
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import BinaryIO, TextIO
+
+import typer
+
+COLOURS = ("cyan", "magenta", "blue", "green", "yellow")
+LABEL_WIDTH = 13
+LONGEST_LINE = 4096
+# Plain lines that concern nobody: the store's debug, verbose and notice (`PID:ROLE DATE TIME LEVEL message` with . - *)
+# and its advice on the machine, and what Envoy writes before it has read the format of its log.
+CHATTER = (
+    re.compile(r"^\d+:[A-Z] .{20,28} ([.*-]|# WARNING) "),
+    re.compile(r"^\[[^]]+\]\[\d+\]\[(trace|debug|info)\]"),
+)
+# Levels at which a process reports on itself; anything else, and any line that is no JSON, concerns the operator.
+QUIET_LEVELS = frozenset({"trace", "debug", "info"})
+
+
+class Mood(Enum):
+    """What the gateway is doing, which decides what of its processes' output is news."""
+
+    STARTING = QUIET_LEVELS | {"warning"}  # they do not find each other yet, and say so
+    RUNNING = QUIET_LEVELS
+    STOPPING = None  # they say that they were asked to
+
+
+class Terminal:
+    """A stream for people. It may be missing, closed or read-only: then nothing is written, and nothing fails."""
+
+    def __init__(self, stream: TextIO | None, *, colour: bool) -> None:
+        self._stream = stream
+        self._colour = colour
+
+    def line(self, text: str) -> None:
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):  # hung up, full, or closed: the logs have it all
+            self._stream = None
+
+    def labelled(self, name: str, text: str) -> None:
+        self.line(f"{self._styled(name)} {text}")
+
+    def _styled(self, name: str) -> str:
+        label = f"{name:<{LABEL_WIDTH}} |"
+        return typer.style(label, fg=COLOURS[sum(name.encode()) % len(COLOURS)]) if self._colour else label
+
+
+def terminal(stream: TextIO | None, environ: Mapping[str, str]) -> Terminal:
+    """The terminal on this stream; in colour where a person looks at it, or asks for it (no-color.org)."""
+    try:
+        person = stream is not None and (stream.isatty() or bool(environ.get("FORCE_COLOR")))
+    except ValueError:  # closed
+        return Terminal(None, colour=False)
+    return Terminal(stream, colour=person and not environ.get("NO_COLOR"))
+
+
+def standard_terminal(environ: Mapping[str, str]) -> Terminal:
+    """The terminal on standard output."""
+    return terminal(sys.stdout, environ)
+
+
+def concerns_operator(line: str, mood: Mood = Mood.RUNNING) -> bool:
+    """Whether a line of a child is a warning or an error, or anything unexpected."""
+    if mood.value is None:
+        return False
+    if not line.startswith("{"):
+        return bool(line.strip()) and not any(pattern.match(line) for pattern in CHATTER)
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return True
+    return not isinstance(entry, dict) or entry.get("level") not in mood.value
+
+
+@dataclass
+class Lines:
+    """Cuts a stream of bytes into lines of bounded length."""
+
+    rest: bytes = b""
+
+    def feed(self, data: bytes) -> list[str]:
+        """The lines that are complete with this data; a longer line than the bound is cut."""
+        *complete, self.rest = (self.rest + data).split(b"\n")
+        if len(self.rest) > LONGEST_LINE:
+            complete.append(self.rest)
+            self.rest = b""
+        return [line[:LONGEST_LINE].decode(errors="replace").rstrip("\r") for line in complete]
+
+    def last(self) -> list[str]:
+        """What stands after the last line end, where the stream ends."""
+        return self.feed(b"\n") if self.rest else []
+
+
+@dataclass
+class ChildOutput:
+    """Where one child's output goes. A line that repeats at each restart is shown once."""
+
+    name: str
+    terminal: Terminal
+    log: BinaryIO
+    verbose: bool
+    mood: Mood = Mood.STARTING
+    _lines: Lines = field(default_factory=Lines)
+    _shown: set[str] = field(default_factory=set)
+
+    def write(self, data: bytes) -> None:
+        try:
+            self.log.write(data)
+        except OSError as error:  # a full disk must not stop the reader: the child would block on its pipe
+            self.once(f"cannot write its log: {error.strerror}")
+        for line in self._lines.feed(data):
+            self._show(line)
+
+    def end(self) -> None:
+        """The child is gone: its unfinished line is a line."""
+        for line in self._lines.last():
+            self._show(line)
+
+    def once(self, text: str) -> None:
+        """A line on the terminal, unless it already stands there since `forget`."""
+        if text not in self._shown:
+            self._shown.add(text)
+            self.terminal.labelled(self.name, text)
+
+    def forget(self) -> None:
+        """The child was well: what it says from now on is news."""
+        self._shown.clear()
+
+    def _show(self, line: str) -> None:
+        if self.verbose:
+            self.terminal.labelled(self.name, line)
+        elif concerns_operator(line, self.mood):
+            self.once(line)

