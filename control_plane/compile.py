@@ -44,13 +44,13 @@ def compile_file(path: Path, environ: Mapping[str, str]) -> Checked:
     loaded = load(path, environ)
     built = build(loaded.config, loaded.referenced)
     if built.gateway is None:
-        raise InvalidConfig(loaded.marks.located(problem) for problem in built.problems)
+        raise InvalidConfig(map(loaded.marks.located, built.problems), loaded.files)
     return Checked(loaded, built.gateway)
 
 
 def envoy_snapshot(gateway: Gateway, wiring: Wiring) -> Snapshot:
     """Everything an Envoy is told; InconsistentSnapshot where the compiler itself is at fault."""
-    return checked(snapshot(_envoy_resources(gateway, wiring)))
+    return checked(snapshot(_envoy_resources(gateway, wiring)), policy_snapshot(gateway))
 
 
 def policy_snapshot(gateway: Gateway) -> Snapshot:

@@ -39,10 +39,13 @@ async def envoy_verdict(snapshot: Snapshot, envoy: Path) -> Verdict:
     with tempfile.TemporaryDirectory(prefix="tollgate-validate-") as folder:
         bootstrap = Path(folder) / "bootstrap.pb"
         bootstrap.write_bytes(serialized(static_bootstrap(snapshot)))
-        process = await asyncio.create_subprocess_exec(
-            str(envoy), "--mode", "validate", "-c", str(bootstrap), "--disable-hot-restart", "-l", "error",
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        try:
+            process = await asyncio.create_subprocess_exec(
+                str(envoy), "--mode", "validate", "-c", str(bootstrap), "--disable-hot-restart", "-l", "error",
+                stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+        except OSError as error:  # replaced or removed while the gateway runs
+            return Verdict(accepted=False, reason=f"cannot run {envoy}: {error.strerror}")
         try:
             _, stderr = await asyncio.wait_for(process.communicate(), TIMEOUT)
         except TimeoutError:

@@ -5,7 +5,7 @@ fails at any step changes nothing: it is logged with its line, counted, and show
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from control_plane.config.errors import ConfigError, InvalidConfig, Location, Pr
 from control_plane.consistency import InconsistentSnapshot
 from control_plane.envoy_check import envoy_verdict
 from control_plane.publisher import Publisher
+from control_plane.snapshot import Snapshot
 from control_plane.xds.wiring import Wiring
 from service_kit.clock import Clock
 from service_kit.log import Logger
@@ -70,7 +71,9 @@ class LiveConfiguration:
         self._clock = clock
         self._metrics = Metrics(registry)
         self._current: Checked | None = None
+        self._published: tuple[Snapshot, Snapshot] | None = None
         self.status = Status(since=clock.now())
+        self.files = frozenset({path})
 
     @property
     def current(self) -> Checked:
@@ -84,28 +87,37 @@ class LiveConfiguration:
         await self._load()
 
     async def reload(self) -> None:
-        """Makes the file's configuration live if it is good; keeps the last good one if not."""
+        """Makes the file's configuration live if it is good; keeps the last good one if not.
+
+        Afterwards `files` are those whose change may matter next, of the new configuration or of the rejected one.
+        """
         try:
             await self._load()
         except InvalidConfig as error:
-            self._rejected(error.errors)
+            self._rejected(error)
 
     async def _load(self) -> None:
         began = self._clock.monotonic()
         checked = await asyncio.to_thread(compile_file, self._path, self._environ)
         self._refuse_a_moved_admin_address(checked)
-        await self._publish(checked)
-        took = self._clock.monotonic() - began
+        envoy, policies = await self._snapshots(checked)
         self._current = checked
-        self.status = Status(since=self._clock.now())
-        self._metrics.loads.labels("live").inc()
+        self.files = checked.loaded.files
         self._metrics.valid.set(1)
+        if (envoy, policies) == self._published:
+            self.status = Status(since=self.status.since)
+            return
+        self._publisher.publish(envoy, policies)
+        self._published = (envoy, policies)
+        self.status = Status(since=self._clock.now())
+        took = self._clock.monotonic() - began
+        self._metrics.loads.labels("live").inc()
         self._metrics.compiled.observe(took)
         self._log.info(
             "configuration live", file=str(self._path), routes=len(checked.gateway.routes), seconds=round(took, 3)
         )
 
-    async def _publish(self, checked: Checked) -> None:
+    async def _snapshots(self, checked: Checked) -> tuple[Snapshot, Snapshot]:
         try:
             envoy = await asyncio.to_thread(envoy_snapshot, checked.gateway, self._wiring)
         except InconsistentSnapshot as error:
@@ -114,7 +126,7 @@ class LiveConfiguration:
             verdict = await envoy_verdict(envoy, self._envoy)
             if not verdict.accepted:
                 raise self._whole_file(f"Envoy refuses it: {verdict.reason}")
-        self._publisher.publish(envoy, policy_snapshot(checked.gateway))
+        return envoy, policy_snapshot(checked.gateway)
 
     def _refuse_a_moved_admin_address(self, checked: Checked) -> None:
         if self._current is None or checked.admin_address == self._current.admin_address:
@@ -124,13 +136,14 @@ class LiveConfiguration:
             f"the admin address is {self._current.admin_address} and cannot move while the gateway runs",
             "restart the control plane to move it",
         )
-        raise InvalidConfig([checked.loaded.marks.located(problem)])
+        raise InvalidConfig([checked.loaded.marks.located(problem)], checked.loaded.files)
 
     def _whole_file(self, message: str) -> InvalidConfig:
         return InvalidConfig([ConfigError(Location(str(self._path), 1, 1), (), message)])
 
-    def _rejected(self, errors: Iterable[ConfigError]) -> None:
-        texts = tuple(str(error) for error in errors)
+    def _rejected(self, error: InvalidConfig) -> None:
+        self.files = self.current.loaded.files | error.files
+        texts = tuple(map(str, error.errors))
         for text in texts:
             self._log.error("configuration rejected, the last good one stays live", error=text)
         self.status = Status(since=self.status.since, errors=texts)

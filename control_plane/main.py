@@ -120,10 +120,10 @@ async def serve(chosen: Settings, environ: Mapping[str, str]) -> None:
 async def _follow(path: Path, live: LiveConfiguration) -> None:
     """Reloads on each change of the configuration or of a file it refers to."""
     source = FileSource(path)
-    source.watch(live.current.loaded.files)
+    source.watch(live.files)
     async for _ in source.changes():
         await live.reload()
-        source.watch(live.current.loaded.files)
+        source.watch(live.files)
 
 
 def main() -> None:

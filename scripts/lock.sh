@@ -8,7 +8,7 @@ uv=${UV:-.venv/bin/uv}
 compile() { # OUTPUT INPUT...: no index host and no command line of this machine in the output
     local output=$1
     shift
-    "$uv" pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header \
+    "$uv" pip compile --quiet --system-certs --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header \
         --no-annotate "$@" --output-file "$output"
 }
 

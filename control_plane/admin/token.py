@@ -2,19 +2,25 @@
 
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 FILE_NAME = "admin-token"
 
 
 def stored_token(state_dir: Path) -> str:
-    """The token kept in the state directory, made on first use, readable by its owner alone."""
+    """The token kept in the state directory, made on first use, readable by its owner alone.
+
+    It is never empty: a file without a token, as a full disk leaves one, is replaced.
+    """
     file = state_dir / FILE_NAME
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return file.read_text().strip()
+    with suppress(FileNotFoundError):
+        if token := file.read_text().strip():
+            return token
+    token = secrets.token_urlsafe(32)
+    descriptor, fresh = tempfile.mkstemp(prefix=FILE_NAME, dir=state_dir)  # created 0600
     with os.fdopen(descriptor, "w") as opened:
-        token = secrets.token_urlsafe(32)
         opened.write(token + "\n")
+    Path(fresh).replace(file)
     return token

@@ -4,6 +4,7 @@ What a key means is written beside it; `tollgate schema` publishes the same word
 exists, and whether rules can be enforced, is decided when the intermediate representation is built.
 """
 
+import re
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, SecretStr, Tag, model_validator
@@ -37,6 +38,8 @@ Algorithm = Literal[HmacAlgorithm, AsymmetricAlgorithm]
 HMAC_SECRET_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
 SMALLEST_HMAC_SECRET: Final = 32
 SMALLEST_TOKEN: Final = 16
+# RFC 6750, section 2.1: what may follow `Bearer`; a comma would join two credentials.
+BEARER_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 DEFAULT_BODY_LIMIT: Final = 8 * 2**20
 SECRET_CURE: Final = "make one with `openssl rand -hex 32`"  # noqa: S105 - advice, not a secret
 
@@ -82,8 +85,8 @@ def _bearer_secret(secret: SecretStr) -> SecretStr:
     text = secret.get_secret_value()
     if len(text.encode()) < SMALLEST_TOKEN:
         raise Mistake(f"the token is shorter than {SMALLEST_TOKEN} bytes", SECRET_CURE)
-    if any(not "!" <= character <= "~" for character in text):
-        raise Mistake("the token holds characters that no Authorization header carries", SECRET_CURE)
+    if not BEARER_TOKEN.fullmatch(text):
+        raise Mistake("the token holds characters that a bearer token cannot have", SECRET_CURE)
     if text.count(".") == 2:  # noqa: PLR2004 - the dots of header.payload.signature
         raise Mistake("the token has two dots, and would be taken for a JWT", SECRET_CURE)
     return secret

@@ -149,7 +149,7 @@ def _repeated_limits(limits: tuple[config.Limit, ...], path: Path) -> Iterator[P
     for index, limit in enumerate(limits):
         rule = limit_of(limit, "").id
         if rule in seen:
-            yield Problem((*path, index), "the same limit stands twice", "drop one")
+            yield Problem((*path, index), "two limits have the same period and the same `per`", "keep the lower one")
         seen.add(rule)
 
 

@@ -33,10 +33,10 @@ def limits_of(items: Iterable[config.Limit], owner: str) -> tuple[ir.Limit, ...]
 
 
 def limit_of(item: config.Limit, owner: str) -> ir.Limit:
-    """A limit whose id says what it is, so that an edit elsewhere never resets its counters."""
+    """A limit whose id says what it counts, so that neither an edit elsewhere nor a new number resets its counters."""
     per = tuple(sorted(dimensions(item), key=lambda dimension: dimension.value))
     period = PERIOD_NAMES[item.requests.period_seconds]
-    rule = f"{owner}:{item.requests.requests}/{period}:{'+'.join(dimension.value for dimension in per)}"
+    rule = f"{owner}:{period}:{'+'.join(dimension.value for dimension in per)}"
     return ir.Limit(rule, item.requests.requests, item.requests.period_seconds, per)
 
 

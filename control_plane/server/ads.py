@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from control_plane.server.metrics import XdsMetrics
 from control_plane.server.session import Session
 from control_plane.server.status import NodeStatus
-from control_plane.server.subscription import Nack
+from control_plane.server.subscription import Nack, Push
 from control_plane.server.types import GROUPS, ConsumerGroup, short_name
 from control_plane.server.wire import ADS_SERVICE, PROTOCOLS, Protocol, Received, ResponseBytes
 from control_plane.snapshot import EMPTY, Snapshot
@@ -48,7 +48,11 @@ class Refused(Exception):  # noqa: N818 - an answer to the client, not a fault o
 
 
 class Ads:
-    """The snapshots that are served, and the streams they are served to."""
+    """The snapshots that are served, and the streams they are served to.
+
+    A group whose first snapshot has not come yet is sent nothing at all: an empty answer would tell an Envoy that
+    outlived the control plane to delete what it runs.
+    """
 
     def __init__(
         self, *, clock: Clock, log: Logger, registry: CollectorRegistry, groups: tuple[ConsumerGroup, ...] = GROUPS
@@ -57,7 +61,7 @@ class Ads:
         self._log = log
         self._metrics = XdsMetrics(registry)
         self._groups = {group.cluster: group for group in groups}
-        self._snapshots = dict.fromkeys(self._groups, EMPTY)
+        self._snapshots: dict[str, Snapshot] = {}
         self._sessions: set[Session] = set()
         self._bytes = ResponseBytes()
         self._moved = asyncio.Event()
@@ -71,12 +75,9 @@ class Ads:
             session.wake.set()
         self._report_movement()
 
-    def snapshot(self, cluster: str) -> Snapshot:
-        return self._snapshots[cluster]
-
     async def settled(self, cluster: str) -> None:
         """Returns when every connected consumer of the group has ACKed or NACKed all it asked for."""
-        while not all(session.settled(self._snapshots[cluster]) for session in self._of(cluster)):
+        while not all(session.settled(self._snapshot(cluster)) for session in self._of(cluster)):
             await self._moved.wait()
 
     def refused(self, cluster: str) -> bool:
@@ -85,11 +86,11 @@ class Ads:
 
     def converged(self, cluster: str) -> bool:
         """Whether every connected consumer of the group runs the current snapshot."""
-        return all(session.status(self._snapshots[cluster]).converged for session in self._of(cluster))
+        return all(session.status(self._snapshot(cluster)).converged for session in self._of(cluster))
 
     def statuses(self) -> tuple[NodeStatus, ...]:
         """The connected consumers, by cluster and node."""
-        found = (session.status(self._snapshots[session.node.cluster]) for session in self._sessions)
+        found = (session.status(self._snapshot(session.node.cluster)) for session in self._sessions)
         return tuple(sorted(found, key=lambda status: (status.cluster, status.node, status.connected_at)))
 
     def rpc(self) -> grpc.GenericRpcHandler:
@@ -175,10 +176,17 @@ class Ads:
     async def _write(self, session: Session, context: Context) -> None:
         while True:
             session.wake.clear()
-            while (push := session.next_push(self._snapshots[session.node.cluster])) is not None:
+            while (push := self._next_push(session)) is not None:
                 self._metrics.pushed(push)
                 await context.write(self._bytes.response(session.protocol, push))
             await session.woken()
+
+    def _next_push(self, session: Session) -> Push | None:
+        snapshot = self._snapshots.get(session.node.cluster)
+        return None if snapshot is None else session.next_push(snapshot)
+
+    def _snapshot(self, cluster: str) -> Snapshot:
+        return self._snapshots.get(cluster, EMPTY)
 
     def _of(self, cluster: str) -> Iterator[Session]:
         return (session for session in self._sessions if session.node.cluster == cluster)
@@ -217,8 +225,7 @@ class XdsServer:
     async def stop(self) -> None:
         """Ends the streams with UNAVAILABLE, so that clients come back to whoever is there next."""
         self._ads.close_streams()
-        with suppress(asyncio.CancelledError):
-            await self._server.stop(STOP_GRACE)
+        await self._server.stop(STOP_GRACE)
 
 
 def xds_server(ads: Ads, endpoint: Endpoint, tls: TlsFiles | None, health: Health | None = None) -> XdsServer:

@@ -15,19 +15,21 @@ import httpx
 from examples.quickstart.credentials import quickstart_secrets
 from examples.quickstart.samples import PASSWORD, USER, Tried, first_model, login, samples, tried
 from examples.quickstart.services import OLLAMA_VARIABLE, language_model_url
+from service_kit.endpoint import EndpointError
 from tollgate_cli.supervisor.child import LEASH
-from tollgate_cli.supervisor.output import Terminal, standard_terminal
+from tollgate_cli.supervisor.layout import layout
+from tollgate_cli.supervisor.output import Terminal, standard_terminal, terminal
+from tollgate_cli.supervisor.supervisor import stop_signals
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
 STOP_GRACE = 5.0
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 READY = "ready"
 NO_MODEL = "the chat is left out: the language model cannot be reached, or has no model (`ollama pull llama3.1:8b`)"
 
 
 class ServicesFailed(Exception):  # noqa: N818 - reads as what it reports
-    """What stands behind the gateway cannot be started."""
+    """What stands behind the gateway did not start, and has said why."""
 
 
 async def quickstart(state_dir: Path, terminal: Terminal, environ: Mapping[str, str]) -> int:
@@ -46,7 +48,7 @@ async def _services(environ: Mapping[str, str]) -> AsyncIterator[None]:
     try:
         assert process.stdout is not None  # a pipe was asked for; the type cannot say so
         if not await process.stdout.readline():
-            raise ServicesFailed("the services behind the gateway did not start")  # they said why on stderr
+            raise ServicesFailed
         yield
     finally:
         await _stop(process)
@@ -54,7 +56,7 @@ async def _services(environ: Mapping[str, str]) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _gateway(state_dir: Path, environ: Mapping[str, str]) -> AsyncIterator[Process]:
-    colour = {"FORCE_COLOR": "1"} if sys.stdout.isatty() else {}
+    colour = {"FORCE_COLOR": "1"} if sys.stdout is not None and sys.stdout.isatty() else {}
     process = await _leashed(
         *("-m", "tollgate_cli", "run", str(HERE / "gateway.yaml"), "--state-dir", str(state_dir)),
         environ={**environ, **colour, OLLAMA_VARIABLE: language_model_url(environ)},
@@ -87,9 +89,8 @@ async def _stop(process: Process) -> None:
 def _forward_signals(gateway: Process) -> None:
     """The gateway decides what a signal means: the first drains it, the second stops it at once."""
     loop = asyncio.get_running_loop()
-    for number in STOP_SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN or number != signal.SIGHUP:  # nohup ignores SIGHUP
-            loop.add_signal_handler(number, _signal, gateway)
+    for number in stop_signals():
+        loop.add_signal_handler(number, _signal, gateway)
 
 
 def _signal(gateway: Process) -> None:
@@ -157,13 +158,18 @@ def main() -> int:
     parser.add_argument("--state-dir", type=Path, default=Path(".tollgate"))
     state_dir = parser.parse_args().state_dir.absolute()
     try:
+        layout(state_dir)
         environ = {**os.environ, **quickstart_secrets(state_dir)}
         return asyncio.run(quickstart(state_dir, standard_terminal(environ), environ))
-    except (OSError, ServicesFailed) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
+    except EndpointError as error:
+        terminal(sys.stderr, {}).line(f"error: {error}, as in `make run STATE_DIR=/tmp/tollgate`")
+    except OSError as error:
+        terminal(sys.stderr, {}).line(f"error: {error}")
+    except ServicesFailed:
+        pass
     except KeyboardInterrupt:  # before the gateway was there to stop
         return 130
+    return 1
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def test_half_a_file_and_no_file_change_nothing(disrupted: Gateway, upstream: Up
 
     disrupted.file.unlink()
     gone = until(lambda: errors_of(disrupted) != half and errors_of(disrupted))
-    assert "does not exist" in gone[0]
+    assert "there is no such file" in gone[0]
     assert status_of(disrupted, "/private") == 200
 
     disrupted.write(config(upstream, {"name": "new", "match": {"path": "/new"}, "upstream": "echo", "auth": "none"}))

@@ -87,6 +87,16 @@ async def test_a_stream_that_says_too_little_is_refused(
         assert xds.ads.statuses() == ()
 
 
+@BOTH
+async def test_an_envoy_that_outlived_the_control_plane_is_not_told_to_delete_what_it_runs(delta: bool) -> None:
+    async with control_plane() as xds, fake_envoy(xds.endpoint, delta=delta) as envoy:
+        await envoy.subscribe(CLUSTER_TYPE, initial={"a": "of an earlier control plane"})
+        await eventually(lambda: xds.ads.statuses() and xds.ads.statuses()[0].types)
+        serve(xds, cluster("a"))
+
+        assert len((await envoy.take()).resources) == 1, "the first answer is the real one"
+
+
 async def test_5_unknown_types_do_not_disturb_the_stream() -> None:
     async with control_plane() as xds, fake_envoy(xds.endpoint) as envoy:
         serve(xds, cluster("a"))

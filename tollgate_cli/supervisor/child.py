@@ -124,6 +124,8 @@ async def accepts(address: UnixEndpoint) -> bool:
     except OSError:
         return False
     writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
     return True
 
 

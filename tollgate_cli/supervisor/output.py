@@ -1,7 +1,9 @@
 """What a child writes: every byte into its log file, and what a person must see, labelled, to the terminal."""
 
+import io
 import json
 import re
+import select
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +14,8 @@ import typer
 
 COLOURS = ("cyan", "magenta", "blue", "green", "yellow")
 LABEL_WIDTH = 13
-LONGEST_LINE = 4096
+# With its label a line stays below PIPE_BUF, so that a pipe that has room at all has room for it.
+LONGEST_LINE = 4000
 # Plain lines that concern nobody: the store's debug, verbose and notice (`PID:ROLE DATE TIME LEVEL message` with . - *)
 # and its advice on the machine, and what Envoy writes before it has read the format of its log.
 CHATTER = (
@@ -32,7 +35,10 @@ class Mood(Enum):
 
 
 class Terminal:
-    """A stream for people. It may be missing, closed or read-only: then nothing is written, and nothing fails."""
+    """A stream for people. It may be missing, closed, read-only or stuck: then nothing is written, and nothing waits.
+
+    A write that blocked would stop the supervisor, then its children on their full pipes, then the traffic.
+    """
 
     def __init__(self, stream: TextIO | None, *, colour: bool) -> None:
         self._stream = stream
@@ -42,17 +48,39 @@ class Terminal:
         if self._stream is None:
             return
         try:
-            self._stream.write(text + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):  # hung up, full, or closed: the logs have it all
+            if _has_room(self._stream):
+                self._stream.write(_encodable(text, self._stream.encoding) + "\n")
+                self._stream.flush()
+        except (OSError, ValueError):  # hung up or closed: the logs have it all
             self._stream = None
 
     def labelled(self, name: str, text: str) -> None:
-        self.line(f"{self._styled(name)} {text}")
+        self.line(f"{self._styled(name)} {_printable(text)}")
 
     def _styled(self, name: str) -> str:
         label = f"{name:<{LABEL_WIDTH}} |"
         return typer.style(label, fg=COLOURS[sum(name.encode()) % len(COLOURS)]) if self._colour else label
+
+
+def _has_room(stream: TextIO) -> bool:
+    """Whether a line can be written without waiting, as far as the stream is a file of the kernel."""
+    try:
+        descriptor = stream.fileno()
+    except io.UnsupportedOperation:
+        return True
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(0))
+
+
+def _encodable(text: str, encoding: str | None) -> str:
+    """The text, with question marks for what the terminal cannot show."""
+    return text.encode(encoding or "ascii", "replace").decode(encoding or "ascii")
+
+
+def _printable(text: str) -> str:
+    """The text without the control characters by which a log line could write elsewhere on a terminal."""
+    return "".join(letter if letter.isprintable() or letter == "\t" else "?" for letter in text)
 
 
 def terminal(stream: TextIO | None, environ: Mapping[str, str]) -> Terminal:

@@ -131,7 +131,7 @@ def ratelimit(gateway: Gateway) -> ProcessSpec:
 
 
 def envoy(gateway: Gateway) -> ProcessSpec:
-    """Envoy; the file flush settings keep the access log whole when it is killed (docs: CONTRACTS 5)."""
+    """Envoy; it writes its access log at once, because rows in its buffer would be lost where it is killed."""
     return ProcessSpec(
         name=ENVOY,
         command=(

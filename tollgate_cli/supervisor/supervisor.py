@@ -22,7 +22,6 @@ DRAIN_PATIENCE = 10.0
 STOP_GRACE = 5.0
 # The grace of a process once the operator has asked a second time.
 HURRIED_GRACE = 1.0
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,12 @@ class Plan:
     listeners: Mapping[str, TcpEndpoint]
     admin: TcpEndpoint
     verbose: bool = False
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """The signals that ask to stop: a terminal that hangs up is one, unless `nohup` has it ignored."""
+    hangup = () if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else (signal.SIGHUP,)
+    return (signal.SIGINT, signal.SIGTERM, *hangup)
 
 
 class StopRequests:
@@ -48,9 +53,8 @@ class StopRequests:
 
     def follow_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in STOP_SIGNALS:
-            if signal.getsignal(number) != signal.SIG_IGN or number != signal.SIGHUP:  # nohup ignores SIGHUP
-                loop.add_signal_handler(number, self.ask)
+        for number in stop_signals():
+            loop.add_signal_handler(number, self.ask)
 
 
 async def supervise(plan: Plan, terminal: Terminal, clock: Clock, stop: StopRequests) -> None:

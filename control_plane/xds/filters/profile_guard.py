@@ -4,12 +4,15 @@ Envoy chooses the route anew when a filter clears its choice. Whatever made it d
 one profile, or as public, is denied by every route of another. Denies all where a route says nothing.
 """
 
+from functools import lru_cache
+
 from envoy.config.rbac.v3 import rbac_pb2 as rbac_pb
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as rbac_filter_pb
 from envoy_data_plane.envoy.config.rbac.v3 import Permission, Policy, Principal, Rbac, RbacAction
 from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac as RbacFilter
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 from envoy_data_plane.google.protobuf import Any
+from google.protobuf.any_pb2 import Any as ProtoAny
 
 from control_plane.ir.model import Gateway, Route
 from control_plane.xds import names
@@ -31,6 +34,12 @@ def filters(_gateway: Gateway) -> tuple[HttpFilter, ...]:
 def per_route(route: Route | None) -> PerRoute:
     """Denies requests whose profile is not the route's."""
     profile = contract.PUBLIC_PROFILE if route is None or route.demand is None else route.demand.profile
+    return {names.PROFILE_GUARD: guarded(profile)}
+
+
+@lru_cache(maxsize=1024)  # few profiles, many routes
+def guarded(profile: str) -> ProtoAny:
+    """What a route of this profile says to the guard."""
     other = rbac_pb.Permission()
     matcher = other.not_rule.sourced_metadata.metadata_matcher
     matcher.filter = contract.IDENTITY_NAMESPACE
@@ -38,5 +47,4 @@ def per_route(route: Route | None) -> PerRoute:
     matcher.value.string_match.exact = profile
     policy = rbac_pb.Policy(permissions=[other], principals=[rbac_pb.Principal(any=True)])
     rules = rbac_pb.RBAC(action=rbac_pb.RBAC.DENY, policies={POLICY: policy})
-    per_route_config = rbac_filter_pb.RBACPerRoute(rbac=rbac_filter_pb.RBAC(rules=rules))
-    return {names.PROFILE_GUARD: packed(per_route_config)}
+    return packed(rbac_filter_pb.RBACPerRoute(rbac=rbac_filter_pb.RBAC(rules=rules)))

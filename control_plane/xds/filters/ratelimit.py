@@ -13,6 +13,7 @@ from envoy_data_plane.envoy.extensions.filters.http.ratelimit.v3 import RateLimi
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 from envoy_data_plane.envoy.type.v3 import HttpStatus, StatusCode
 from envoy_data_plane.google.protobuf import Any
+from google.protobuf.any_pb2 import Any as ProtoAny
 
 from control_plane.ir.model import Gateway, Route
 from control_plane.xds import names
@@ -41,11 +42,15 @@ def filters(_gateway: Gateway) -> tuple[HttpFilter, ...]:
 
 
 def per_route(route: Route | None) -> PerRoute:
-    """One descriptor that Envoy cannot drop, and one with the client's address; none where no limit can apply."""
+    """A call where a limit may apply."""
     if route is None or not route.asks_limiter:
         return {}
-    config = rate_limit_pb.RateLimitPerRoute(rate_limits=[_caller(route.name), _address()])
-    return {names.RATELIMIT: packed(config)}
+    return {names.RATELIMIT: asked(route.name)}
+
+
+def asked(route: str) -> ProtoAny:
+    """One descriptor that Envoy cannot drop, and one with the client's address."""
+    return packed(rate_limit_pb.RateLimitPerRoute(rate_limits=[_caller(route), _address()]))
 
 
 def _caller(route: str) -> route_pb.RateLimit:

@@ -5,15 +5,17 @@ import jwt
 import pytest
 import websockets
 
+from control_plane.compile import compile_file
 from examples.quickstart.accounts import AUDIENCE, ISSUER, accounts
 from examples.quickstart.agents import ANSWERS, agent
 from examples.quickstart.credentials import FILE, VARIABLES, quickstart_secrets
-from examples.quickstart.services import apps
+from examples.quickstart.services import apps, language_model_url
 from service_kit.endpoint import TcpEndpoint
 from service_kit.http import HttpServer
+from tests.support.envoy import ROOT
 from tests.support.ports import free_port
 
-SECRET = "a secret of more than thirty-two bytes"
+SECRET = "5ecret" * 8
 
 
 def client(app):
@@ -97,6 +99,26 @@ def test_a_real_ollama_takes_the_place_of_the_stand_in():
     environ = {"TOLLGATE_QUICKSTART_SECRET": SECRET}
 
     assert len(apps(environ)) - len(apps({**environ, "OLLAMA_BASE_URL": "http://127.0.0.1:11434"})) == 1
+
+
+def test_the_gateways_configuration_is_valid():
+    secrets = dict.fromkeys(VARIABLES, SECRET)
+
+    checked = compile_file(ROOT / "examples" / "quickstart" / "gateway.yaml", secrets)
+
+    assert str(checked.listeners["public"]) == "127.0.0.1:8800"
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        pytest.param({}, "http://127.0.0.1:18707", id="the stand-in"),
+        pytest.param({"TOLLGATE_QUICKSTART_PORTS": "211"}, "http://127.0.0.1:21107", id="the stand-in elsewhere"),
+        pytest.param({"OLLAMA_BASE_URL": "http://gpu:11434"}, "http://gpu:11434", id="a real Ollama"),
+    ],
+)
+def test_where_the_language_model_is(environ, expected):
+    assert language_model_url(environ) == expected
 
 
 def test_secrets_are_kept_where_only_their_owner_reads_them(tmp_path):

@@ -3,7 +3,7 @@
 from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratelimit_service.windows import (
@@ -26,6 +26,7 @@ windows = st.builds(
     limit=st.integers(1, 12),
     period=st.sampled_from([1, 2, 7, 60, 3600]).map(lambda seconds: seconds * SECOND),
 )
+untimed = settings(deadline=None)  # a busy machine is no fault
 # Fractions of a period between calls: many calls close together, some far apart.
 gaps = st.lists(st.one_of(st.floats(0, 0.06), st.floats(0, 1.2)), min_size=1, max_size=60)
 
@@ -41,6 +42,7 @@ def step(window: Window, ring: Ring, now: int, hits: int = 1) -> tuple[bool, Rin
     return (False, ring, found) if found.retry else (True, taken(window, ring, now, hits), found)
 
 
+@untimed
 @given(windows, gaps)
 def test_no_period_has_more_than_the_limit(window, fractions):
     log: list[int] = []
@@ -54,6 +56,7 @@ def test_no_period_has_more_than_the_limit(window, fractions):
         assert sum(end - window.period < moment <= end for moment in log) <= window.limit
 
 
+@untimed
 @given(windows, gaps)
 def test_a_refusal_is_never_early_by_more_than_one_sub_window(window, fractions):
     log: list[int] = []
@@ -67,6 +70,7 @@ def test_a_refusal_is_never_early_by_more_than_one_sub_window(window, fractions)
             assert sum(now - reach < moment <= now for moment in log) >= window.limit
 
 
+@untimed
 @given(windows, gaps, st.integers(1, 3))
 def test_a_refused_call_passes_exactly_when_it_was_told(window, fractions, hits):
     ring: Ring = EMPTY
@@ -77,6 +81,7 @@ def test_a_refused_call_passes_exactly_when_it_was_told(window, fractions, hits)
             assert step(window, ring, now + found.retry, hits)[0]
 
 
+@untimed
 @given(windows, gaps)
 def test_more_is_free_exactly_at_the_reset(window, fractions):
     ring: Ring = EMPTY
@@ -87,6 +92,7 @@ def test_more_is_free_exactly_at_the_reset(window, fractions):
         assert reading(window, live(window, ring, now + found.reset), now, 1).count < found.count
 
 
+@untimed
 @given(st.integers(1, 10**9), gaps)
 def test_memory_does_not_grow_with_the_limit(limit, fractions):
     window = Window(limit, 60 * SECOND)
@@ -97,6 +103,7 @@ def test_memory_does_not_grow_with_the_limit(limit, fractions):
         assert len(ring) <= SUB_WINDOWS + 1
 
 
+@untimed
 @given(windows, st.integers(1, 10**6))
 def test_a_clock_set_back_forgets_nothing_and_blocks_no_longer_than_a_period(window, seconds_back):
     ring: Ring = EMPTY

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from service_kit.clock import SystemClock
-from service_kit.endpoint import unix_endpoint
+from service_kit.endpoint import listening_socket, unix_endpoint
 from tests.support.eventually import eventually
 from tests.support.processes import python_spec, runs
 from tollgate_cli.supervisor.child import Child
@@ -96,9 +96,8 @@ async def test_a_process_waits_for_the_socket_that_it_needs(stage, starts, tmp_p
         await asyncio.sleep(0)
         assert child.pid is None
 
-        server = await asyncio.start_unix_server(lambda _reader, writer: writer.close(), str(needed.path))
-        await eventually(lambda: pids(starts))
-        server.close()
+        with listening_socket(needed):
+            await eventually(lambda: pids(starts))
 
 
 async def test_a_program_that_is_missing_is_reported(stage, tmp_path, starts):

@@ -1,4 +1,5 @@
 import io
+import os
 
 import pytest
 
@@ -119,3 +120,27 @@ def test_colour_is_for_people_who_want_it(environ, coloured):
     terminal(stream, environ).labelled("authz", "hello")
 
     assert ("\x1b[" in stream.getvalue()) is coloured
+
+
+def test_a_terminal_that_nobody_reads_is_not_waited_for():
+    reader, writer = os.pipe()
+    with os.fdopen(reader), os.fdopen(writer, "w") as stream:
+        screen = terminal(stream, {})
+        for _ in range(100):
+            screen.line("x" * LONGEST_LINE)
+
+
+def test_what_a_terminal_cannot_show_is_replaced():
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+
+    terminal(stream, {}).line("caf\u00e9")
+
+    assert stream.buffer.getvalue() == b"caf?\n"
+
+
+def test_a_log_line_cannot_steer_the_terminal():
+    child, stream = output()
+
+    child.write(b"error: \x1b[2J\x07\n")
+
+    assert stream.getvalue() == "authz         | error: ?[2J?\n"
