@@ -31,7 +31,7 @@ from tollgate_pb.tollgate.policy.v1 import policy_pb2 as policy_pb
 FILTER_CONFIG: Final = TYPE_PREFIX + route_pb.FilterConfig.DESCRIPTOR.full_name
 EXTENSIONS: Final = TYPE_PREFIX + "envoy.extensions.filters.http."
 DEFAULT_LIMIT: Final = names.body_limit(DEFAULT_BODY_LIMIT)
-# The filters that judge a request, with their types: in every listener, on, and in this order; others may stand between.
+# The filters that judge a request, with their types: in every listener, on, in this order; others may stand between.
 JUDGES: Final[Mapping[str, str]] = {
     DEFAULT_LIMIT: TYPE_PREFIX + typed_struct_pb.TypedStruct.DESCRIPTOR.full_name,
     names.EXT_AUTHZ: EXTENSIONS + "ext_authz.v3.ExtAuthz",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from betterproto2 import Casing
+from betterproto2 import Message as DataPlaneMessage
 from envoy.extensions.access_loggers.file.v3 import file_pb2 as _file  # noqa: F401 - known to the descriptor pool
 from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2 as _cel  # noqa: F401
 from envoy.extensions.filters.http.header_to_metadata.v3 import header_to_metadata_pb2 as _h2m  # noqa: F401
@@ -100,4 +101,18 @@ def _any(value: ProtoAny) -> dict[str, Any]:
         newer = default_message_pool.url_to_type.get(value.type_url)
         if newer is None:
             raise UnknownField(value.type_url) from error
-        return {"@type": value.type_url, **newer.parse(value.value).to_dict(casing=Casing.SNAKE)}
+        parsed = newer.parse(value.value)
+        if _has_unknown_fields(parsed):
+            raise UnknownField(value.type_url) from error
+        return {"@type": value.type_url, **parsed.to_dict(casing=Casing.SNAKE)}
+
+
+def _has_unknown_fields(value: object) -> bool:
+    """Whether envoy-data-plane kept bytes, at any depth, that it would leave out of what is shown."""
+    if isinstance(value, DataPlaneMessage):
+        if value._unknown_fields:  # noqa: SLF001 - the library shows them nowhere else
+            return True
+        return any(map(_has_unknown_fields, vars(value).values()))
+    if isinstance(value, Mapping):
+        return any(map(_has_unknown_fields, value.values()))
+    return isinstance(value, list) and any(map(_has_unknown_fields, value))

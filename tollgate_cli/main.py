@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from control_plane.config.errors import ConfigError, InvalidConfig, dotted
+from control_plane.config.errors import InvalidConfig
 from service_kit.settings import environment
+from tollgate_cli.refusal import refuse
 
 if TYPE_CHECKING:
     from control_plane.config.model import Config
@@ -69,7 +70,7 @@ def validate(
     try:
         checked = compile_file(config, environment())
     except InvalidConfig as error:
-        _refuse(error, as_json=as_json)
+        refuse(error, as_json=as_json)
     if as_json:
         typer.echo(json.dumps({"valid": True, "errors": []}))
     else:
@@ -91,25 +92,6 @@ def print_version() -> None:
         typer.echo(version("tollgate"))
     except PackageNotFoundError:
         typer.echo("a source tree that is not installed")
-
-
-def _refuse(error: InvalidConfig, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps({"valid": False, "errors": [_as_data(item) for item in error.errors]}))
-    else:
-        typer.echo(str(error), err=True)
-    raise typer.Exit(1) from error
-
-
-def _as_data(error: ConfigError) -> dict[str, object]:
-    return {
-        "file": error.location.file,
-        "line": error.location.line,
-        "column": error.location.column,
-        "path": dotted(error.path),
-        "message": error.message,
-        "cure": error.cure,
-    }
 
 
 def _summary(config: "Config") -> str:

@@ -68,19 +68,20 @@ async def _fetched(target: Target) -> str | None:
     uds = str(target.endpoint.path) if isinstance(target.endpoint, UnixEndpoint) else None
     host = "process" if isinstance(target.endpoint, UnixEndpoint) else str(target.endpoint)
     transport = httpx.AsyncHTTPTransport(uds=uds)
-    async with httpx.AsyncClient(transport=transport, timeout=None, trust_env=False) as client:
+    async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False) as client:
         try:
-            async with asyncio.timeout(TIMEOUT):  # of the whole answer; httpx would bound each part of it
+            async with asyncio.timeout(TIMEOUT):  # of the whole answer; httpx bounds each part of it
                 response = await client.get(f"http://{host}{target.path}")
             response.raise_for_status()
         except (httpx.HTTPError, TimeoutError):
             return None
-        return response.text if _readable(response.text) else None
+        return response.text if target.process == ENVOY or _readable(response.text) else None
 
 
 def _readable(text: str) -> bool:
     """Whether it is Prometheus text: a process that answers something else must not cost the others' metrics."""
     try:
-        return any(True for _ in text_string_to_metric_families(text))
+        list(text_string_to_metric_families(text))
     except ValueError:
         return False
+    return True

@@ -50,6 +50,12 @@ def errors_of(gateway: Gateway) -> list[str]:
     return gateway.status()["configuration"]["errors"]
 
 
+def _told(gateway: Gateway, answer: httpx.Response) -> str:
+    """What the access log says of a failed request."""
+    row = gateway.logged(answer.headers["x-request-id"])
+    return f"{row['route']} {row['status']} {row['flags']} {row['details']} {row['upstream']} {row['time']}"
+
+
 @contextmanager
 def load(gateway: Gateway, *paths: str) -> Iterator[Counter]:
     """Requests in a loop until the block ends, each counted by its outcome."""
@@ -61,7 +67,8 @@ def load(gateway: Gateway, *paths: str) -> Iterator[Counter]:
             while not stop.is_set() and outcomes.total() < 100_000:
                 for path in paths:
                     try:
-                        outcomes[client.get(path).status_code] += 1
+                        answer = client.get(path)
+                        outcomes[answer.status_code if answer.is_success else _told(gateway, answer)] += 1
                     except httpx.HTTPError as error:
                         outcomes[repr(error)] += 1
 

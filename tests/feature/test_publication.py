@@ -24,11 +24,13 @@ def gateway(**route_to: str) -> Snapshot:
 
 
 @asynccontextmanager
-async def line(envoy_sees: Snapshot, services_see: Snapshot) -> AsyncIterator[tuple[Publisher, FakeEnvoy, FakeEnvoy]]:
+async def line(
+    envoy_sees: Snapshot, services_see: Snapshot, *, linger: float = 0.0
+) -> AsyncIterator[tuple[Publisher, FakeEnvoy, FakeEnvoy]]:
     """A publisher with a first release out, and an Envoy and a service that took it."""
     async with (
         control_plane() as xds,
-        publisher(xds.ads) as releases,
+        publisher(xds.ads, linger=linger) as releases,
         fake_envoy(xds.endpoint) as envoy,
         fake_envoy(xds.endpoint, cluster=SERVICES.cluster) as service,
     ):
@@ -73,6 +75,31 @@ async def test_a_policy_and_a_cluster_leave_after_the_route_that_needed_them() -
         await envoy.ack(push)
         assert names(await envoy.take()) == ["-b"]
         assert names(await service.take()) == ["-route/b"]
+
+
+async def test_what_leaves_lingers_for_the_requests_that_are_on_their_way() -> None:
+    async with line(gateway(a="a", b="b"), policies("route/a", "route/b"), linger=0.3) as (releases, envoy, service):
+        releases.publish(gateway(a="a"), policies("route/a"))
+        assert names(await envoy.take()) == ["r"]
+        await releases.published()
+        await envoy.quiet()
+        await service.quiet()
+
+        assert names(await envoy.take()) == ["-b"]
+        assert names(await service.take()) == ["-route/b"]
+
+
+async def test_what_is_wanted_again_while_it_lingers_never_leaves() -> None:
+    async with line(gateway(a="a", b="b"), policies("route/a", "route/b"), linger=0.3) as (releases, envoy, service):
+        releases.publish(gateway(a="a"), policies("route/a"))
+        assert names(await envoy.take()) == ["r"]
+        releases.publish(gateway(a="a", b="b"), policies("route/a", "route/b"))
+        assert names(await envoy.take()) == ["r"]
+        await releases.published()
+        await asyncio.sleep(0.4)
+
+        await envoy.quiet()
+        await service.quiet()
 
 
 async def test_what_last_good_needs_stays_while_an_envoy_refuses_the_new_routes() -> None:

@@ -56,9 +56,9 @@ async def control_plane(
 
 
 @asynccontextmanager
-async def publisher(ads: Ads) -> AsyncIterator[Publisher]:
-    """A publisher at work."""
-    found = Publisher(ads)
+async def publisher(ads: Ads, *, linger: float = 0.0) -> AsyncIterator[Publisher]:
+    """A publisher at work; what leaves lingers for so many seconds."""
+    found = Publisher(ads, SystemClock(), linger=linger)
     task = asyncio.create_task(found.run())
     try:
         yield found

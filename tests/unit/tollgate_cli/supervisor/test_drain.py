@@ -1,13 +1,10 @@
 import asyncio
 
 import pytest
-from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 
 from service_kit.clock import SystemClock
 from service_kit.endpoint import unix_endpoint
-from service_kit.http import HttpServer
+from tests.support.envoy_admin import envoy_admin
 from tests.support.eventually import eventually
 from tollgate_cli.supervisor.drain import active_requests, drain
 
@@ -25,37 +22,11 @@ def test_active_requests(stats, expected):
     assert active_requests(stats) == expected
 
 
-class EnvoyAdmin:
-    """The part of Envoy's admin interface that draining needs."""
-
-    def __init__(self, active):
-        self.active = active
-        self.posts = []
-        self.app = Starlette(
-            routes=[
-                Route("/stats", self._stats),
-                Route("/{path}", self._post, methods=["POST"]),
-                Route("/{path}/{rest}", self._post, methods=["POST"]),
-            ]
-        )
-
-    async def _post(self, request):
-        self.posts.append(str(request.url).removeprefix("http://envoy"))
-        return PlainTextResponse("OK\n")
-
-    async def _stats(self, request):
-        return PlainTextResponse(f"http.public.downstream_rq_active: {self.active}\n")
-
-
 @pytest.fixture
 async def envoy(tmp_path):
     address = unix_endpoint(tmp_path / "envoy.sock")
-    admin = EnvoyAdmin(active=1)
-    server = HttpServer(admin.app, address)
-    task = asyncio.create_task(server.serve())
-    yield admin, address
-    server.stop()
-    await task
+    async with envoy_admin(address, active=1) as admin:
+        yield admin, address
 
 
 async def test_draining_fails_health_checks_closes_listeners_and_waits_for_the_last_request(envoy):

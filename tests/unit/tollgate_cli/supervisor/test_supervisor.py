@@ -7,6 +7,7 @@ import pytest
 
 from service_kit.clock import SystemClock
 from service_kit.endpoint import TcpEndpoint, unix_endpoint
+from tests.support.envoy_admin import envoy_admin
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from tests.support.processes import python_process, python_spec, runs
@@ -101,6 +102,17 @@ async def test_a_gateway_that_is_not_ready_names_the_process_and_its_log(plan, m
     assert f"store ({plan.layout.log('store')})" in stream.getvalue()
 
 
+async def test_asking_a_second_time_does_not_wait_for_requests_in_progress(plan):
+    gateway = plan.specs[-1]
+    async with envoy_admin(gateway.address, active=1) as admin, supervised(plan) as (stream, stop):
+        await eventually(lambda: "ready" in stream.getvalue() and started(plan))
+        stop.ask()
+        await eventually(lambda: admin.posts == ["/healthcheck/fail", "/drain_listeners?graceful"])
+        assert not (plan.layout.root / "ends").exists()
+
+    assert (plan.layout.root / "ends").read_text().split() == list(NAMES)
+
+
 async def test_the_logs_are_their_owners_alone(plan):
     async with supervised(plan):
         await eventually(lambda: started(plan))
@@ -109,7 +121,7 @@ async def test_the_logs_are_their_owners_alone(plan):
 
 
 SUPERVISOR = """
-import asyncio, io, json, sys
+import asyncio, signal, sys
 from pathlib import Path
 from service_kit.clock import SystemClock
 from service_kit.endpoint import TcpEndpoint, UnixEndpoint
@@ -118,6 +130,7 @@ from tollgate_cli.supervisor.output import Terminal
 from tollgate_cli.supervisor.processes import Health, ProcessSpec
 from tollgate_cli.supervisor.supervisor import Plan, StopRequests, supervise
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever runs the tests may ignore it
 place = layout(Path(sys.argv[1]))
 create(place)
 code = "import os, sys, time; print(os.getpid(), file=open(sys.argv[1], 'a'), flush=True); time.sleep(60)"

@@ -1,0 +1,94 @@
+"""What the real Envoy says of a snapshot, and what happens when it cannot be asked."""
+
+from pathlib import Path
+
+import pytest
+from envoy.config.route.v3 import route_pb2 as route_configuration_pb
+
+from control_plane import envoy_check
+from control_plane.envoy_check import Verdict, envoy_verdict, static_bootstrap
+from control_plane.snapshot import Snapshot
+from control_plane.xds import names
+from tests.support.compiled import config, route, snapshots, with_resource
+from tests.support.envoy import envoy_binary
+
+CONFIG = config(
+    upstreams={"email": {"url": "http://127.0.0.1:9001"}, "named": {"url": "http://backend.internal:80"}},
+    routes=[route(rewrite="/v2"), route("named", "/named", upstream="named")],
+)
+
+
+@pytest.fixture(scope="module")
+def compiled() -> Snapshot:
+    return snapshots(CONFIG)[0]
+
+
+def stand_in(folder: Path, script: str) -> Path:
+    binary = folder / "envoy"
+    binary.write_text(f"#!/bin/sh\n{script}\n")
+    binary.chmod(0o700)
+    return binary
+
+
+async def test_what_is_compiled_is_accepted(compiled: Snapshot) -> None:
+    assert await envoy_verdict(compiled, envoy_binary()) == Verdict(accepted=True, reason="")
+
+
+async def test_a_refusal_is_told_in_envoys_own_words(compiled: Snapshot) -> None:
+    configuration = route_configuration_pb.RouteConfiguration.FromString(
+        compiled.of(names.ROUTES_TYPE)[names.ROUTES].body
+    )
+    configuration.virtual_hosts[0].routes[0].route.regex_rewrite.pattern.regex = "("
+
+    verdict = await envoy_verdict(
+        with_resource(compiled, names.ROUTES_TYPE, names.ROUTES, configuration), envoy_binary()
+    )
+
+    assert not verdict.accepted
+    assert "missing )" in verdict.reason
+    assert "bootstrap.pb" not in verdict.reason
+    assert not verdict.reason.startswith("[")
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        pytest.param("echo '[2026-01-01][critical] no such thing' >&2; exit 1", "no such thing", id="log-prefix"),
+        pytest.param("echo noise >&2; echo the cause >&2; echo >&2; exit 1", "the cause", id="last-line-that-speaks"),
+        pytest.param(
+            "echo \"error initializing configuration '/tmp/x': bad regex\" >&2; exit 1", "bad regex", id="our-file"
+        ),
+        pytest.param("exit 1", "", id="silent"),
+        pytest.param("printf '\\377\\n' >&2; exit 1", "\ufffd", id="not-utf-8"),
+    ],
+)
+async def test_the_reason(compiled: Snapshot, tmp_path: Path, script: str, reason: str) -> None:
+    assert await envoy_verdict(compiled, stand_in(tmp_path, script)) == Verdict(accepted=False, reason=reason)
+
+
+async def test_a_binary_that_hangs_is_a_refusal(
+    compiled: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(envoy_check, "TIMEOUT", 0.1)
+
+    verdict = await envoy_verdict(compiled, stand_in(tmp_path, "exec sleep 60"))
+
+    assert not verdict.accepted
+    assert "gave no verdict" in verdict.reason
+
+
+async def test_a_binary_that_is_gone_is_a_refusal(compiled: Snapshot, tmp_path: Path) -> None:
+    verdict = await envoy_verdict(compiled, tmp_path / "gone")
+
+    assert verdict == Verdict(accepted=False, reason=f"cannot run {tmp_path}/gone: No such file or directory")
+
+
+def test_nothing_is_left_to_discovery(compiled: Snapshot) -> None:
+    bootstrap = static_bootstrap(compiled)
+
+    static = bootstrap.static_resources
+    assert {item.name: bool(item.load_assignment.endpoints) for item in static.clusters} == {
+        "email": True, "named": True, names.AUTHZ_CLUSTER: True, names.RATELIMIT_CLUSTER: True,
+    }  # fmt: skip
+    assert b"ads" not in b"".join(item.eds_cluster_config.SerializeToString() for item in static.clusters)
+    assert [item.name for item in static.listeners] == ["public"]
