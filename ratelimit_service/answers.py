@@ -57,8 +57,8 @@ def refusal_message(standing: Standing) -> str:
     requests = "1 request" if rule.requests == 1 else f"{rule.requests} requests"
     period = PERIOD_WORDS.get(rule.period_seconds, f"{rule.period_seconds} seconds")
     return (
-        f"limit of {requests} per {period} for {_counted_apart(rule)} (rule {rule.id}) is used up; "
-        f"retry in {standing.retry_seconds} s"
+        f"The limit of {requests} per {period} for {_counted_apart(rule)} is used up: "
+        f"retry in {standing.retry_seconds} s (rule {rule.id})."
     )
 
 

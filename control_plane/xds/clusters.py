@@ -23,11 +23,18 @@ SERVICE_HEALTH_INTERVAL = Duration(seconds=1)
 SERVICE_MAX_REQUESTS = 16_384
 # An endpoint that is not known to be healthy gets nothing: no panic routing to services that decide.
 NO_PANIC = 0.0
+# Node and uvicorn close a connection that was idle for 5 seconds. Whoever closes it must be us, or a request that was
+# just sent on it is lost and answered 502.
+UPSTREAM_IDLE_TIMEOUT = 4.0
 
 
 def upstream_cluster(upstream: Upstream) -> cluster_pb.Cluster:
     """The cluster of an upstream, named as the admin named it."""
     cluster = cluster_pb.Cluster(name=upstream.name, connect_timeout=seconds(upstream.connect_timeout))
+    options = http_options_pb.HttpProtocolOptions()
+    options.explicit_http_config.http_protocol_options.SetInParent()
+    options.common_http_protocol_options.idle_timeout.CopyFrom(seconds(UPSTREAM_IDLE_TIMEOUT))
+    cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(options))
     if upstream.resolved:
         cluster.type = cluster_pb.Cluster.EDS
         cluster.eds_cluster_config.eds_config.CopyFrom(_ads())

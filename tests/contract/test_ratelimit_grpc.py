@@ -113,8 +113,8 @@ async def test_calls_pass_until_the_limit_and_are_then_told_when_to_retry(runnin
         "kind": "limit",
         "rule": "email:3/minute:subject",
         "remaining": 0,
-        "message": "limit of 3 requests per minute for this subject (rule email:3/minute:subject) is used up; "
-        f"retry in {seconds} s",
+        "message": "The limit of 3 requests per minute for this subject is used up: "
+        f"retry in {seconds} s (rule email:3/minute:subject).",
     }
 
 

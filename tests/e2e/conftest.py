@@ -5,7 +5,7 @@ import jwt
 import pytest
 
 from tests.support.gateway import Gateway, running_gateway
-from tests.support.ports import free_port
+from tests.support.ports import deaf_port, free_port
 from tests.support.upstream import Upstream, running_upstream
 
 SECRET = "an-hmac-secret-of-forty-bytes-for-tests."
@@ -13,7 +13,7 @@ TOKEN = "a-bearer-token-for-tests"
 ISSUER = "https://accounts.example.com"
 
 
-def shared_config(upstream: Upstream, dead_port: int) -> dict:
+def shared_config(upstream: Upstream, dead_port: int, deaf_port: int) -> dict:
     """Every kind of route that a client can see the difference of."""
     return {
         "defaults": {"auth": ["bearer", "jwt"]},
@@ -34,7 +34,7 @@ def shared_config(upstream: Upstream, dead_port: int) -> dict:
         "upstreams": {
             "echo": {"url": upstream.url},
             "dead": {"url": f"http://127.0.0.1:{dead_port}"},
-            "unroutable": {"url": "http://127.66.0.1:9", "connect_timeout": "200ms"},
+            "deaf": {"url": f"http://127.0.0.1:{deaf_port}", "connect_timeout": "200ms"},
         },
         "routes": [
             {"name": "private", "match": {"path": "/private/*"}, "upstream": "echo", "rewrite": "/"},
@@ -49,6 +49,7 @@ def shared_config(upstream: Upstream, dead_port: int) -> dict:
             {"name": "wild", "match": {"path": "/*", "hosts": ["*.example.org"]}, "upstream": "echo",
              "auth": "none", "rewrite": "/wild"},
             {"name": "dead", "match": {"path": "/dead"}, "upstream": "dead", "auth": "none"},
+            {"name": "deaf", "match": {"path": "/deaf"}, "upstream": "deaf", "auth": "none"},
             {"name": "status", "match": {"path": "/status/*"}, "upstream": "echo", "auth": "none"},
             {"name": "slow", "match": {"path": "/silent/*"}, "upstream": "echo", "auth": "none", "timeout": "300ms"},
             {"name": "slow-start", "match": {"path": "/slow-start/*"}, "upstream": "echo", "auth": "none",
@@ -73,7 +74,7 @@ def upstream() -> Iterator[Upstream]:
 @pytest.fixture(scope="session")
 def gateway(upstream: Upstream) -> Iterator[Gateway]:
     """One gateway for all tests that leave it as it was."""
-    with running_gateway(shared_config(upstream, free_port())) as running:
+    with deaf_port() as deaf, running_gateway(shared_config(upstream, free_port(), deaf)) as running:
         yield running
 
 

@@ -29,6 +29,7 @@ def error_of(response: httpx.Response) -> tuple[int, str]:
         pytest.param("POST", "/exact", {}, (404, "route_not_found"), id="no route for the method"),
         pytest.param("GET", "/privatex", {}, (404, "route_not_found"), id="prefix ends at a segment"),
         pytest.param("GET", "/dead", {}, (502, "upstream_unreachable"), id="refused connection"),
+        pytest.param("GET", "/deaf", {}, (504, "upstream_timeout"), id="connection not accepted in time"),
         pytest.param("GET", "/silent/5", {}, (504, "upstream_timeout"), id="answer too late"),
         pytest.param("GET", "/slow-start/5", {}, (504, "upstream_timeout"), id="first byte too late"),
     ],

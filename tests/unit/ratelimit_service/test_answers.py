@@ -86,13 +86,13 @@ def test_every_descriptor_has_a_status(ip, expected, decision):
 @pytest.mark.parametrize(
     ("limit", "expected"),
     [
-        pytest.param(rule(), "limit of 30 requests per minute for this subject", id="minute"),
-        pytest.param(rule(1, 1), "limit of 1 request per second for this subject", id="one"),
-        pytest.param(rule(5, 90), "limit of 5 requests per 90 seconds for this subject", id="odd-period"),
-        pytest.param(rule(5, 86400, Dimension.IP), "limit of 5 requests per day for this address", id="address"),
+        pytest.param(rule(), "The limit of 30 requests per minute for this subject", id="minute"),
+        pytest.param(rule(1, 1), "The limit of 1 request per second for this subject", id="one"),
+        pytest.param(rule(5, 90), "The limit of 5 requests per 90 seconds for this subject", id="odd-period"),
+        pytest.param(rule(5, 86400, Dimension.IP), "The limit of 5 requests per day for this address", id="address"),
         pytest.param(
             rule(5, 3600, Dimension.TENANT, Dimension.ROUTE),
-            "limit of 5 requests per hour for this tenant and this route",
+            "The limit of 5 requests per hour for this tenant and this route",
             id="two-dimensions",
         ),
     ],
@@ -100,7 +100,7 @@ def test_every_descriptor_has_a_status(ip, expected, decision):
 def test_message(limit, expected):
     message = refusal_message(Standing(limit, remaining=0, reset_seconds=1, retry_seconds=12))
 
-    assert message == f"{expected} (rule email:30/minute:subject) is used up; retry in 12 s"
+    assert message == f"{expected} is used up: retry in 12 s (rule email:30/minute:subject)."
 
 
 @pytest.mark.parametrize(

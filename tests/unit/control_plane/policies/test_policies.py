@@ -1,0 +1,78 @@
+"""What the services are told: everything they must know, and nothing they would refuse."""
+
+from pathlib import Path
+
+import pytest
+
+from authz_service.policy import parse_policy
+from control_plane.compile import compile_file, policy_snapshot
+from control_plane.config.errors import InvalidConfig
+from control_plane.policies.authz import authz_policy
+from control_plane.policies.limits import limit_sets
+from ratelimit_service.policy import PolicyTable
+from service_kit.contract import AUTHZ_POLICY_NAME, AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE
+from tests.support.compiled import IDENTITY, JWT_SECRET, TOKEN, compiled, config, private, route
+
+GOLDEN = Path(__file__).resolve().parents[3] / "golden"
+# A case with errors.txt is one that the compiler refuses; it has no policy.
+CASES = sorted(path.parent for path in GOLDEN.rglob("in.yaml") if not (path.parent / "errors.txt").exists())
+ENVIRON = {"JWT_SECRET": "a-secret-of-at-least-thirty-two-bytes", "BEARER_TOKEN": "a-bearer-token-for-tests"}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: str(path.relative_to(GOLDEN)))
+def test_the_services_accept_what_is_compiled(case: Path) -> None:
+    policies = policy_snapshot(compile_file(case / "in.yaml", ENVIRON).gateway)
+    limits = {name: item.body for name, item in policies.of(LIMIT_SET_TYPE).items()}
+
+    table = PolicyTable()
+    table.apply(LIMIT_SET_TYPE, limits, ())
+    parse_policy(policies.of(AUTHZ_POLICY_TYPE)[AUTHZ_POLICY_NAME].body)
+
+    assert table.current.sets.keys() == limits.keys()
+    assert set(policies.resources) <= {AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE}
+
+
+def test_every_plan_has_a_set_and_every_route_that_asks() -> None:
+    gateway = compiled(
+        config(
+            identity=IDENTITY,
+            plans={"free": {"limits": [{"requests": "60/minute"}]}, "unlimited": {}},
+            routes=[private(), route("public", "/public"), private("own", "/own", limits=[{"requests": "1/second"}])],
+        )
+    ).gateway
+
+    assert {name: len(limits.limits) for name, limits in limit_sets(gateway)} == {
+        "route/email": 0, "route/own": 1, "plan/free": 1, "plan/unlimited": 0,
+    }  # fmt: skip
+
+
+def test_an_edit_of_a_number_keeps_the_name_under_which_is_counted() -> None:
+    def ids(requests: str) -> list[str]:
+        gateway = compiled(config(identity=IDENTITY, routes=[private(limits=[{"requests": requests}])])).gateway
+        return [limit.id for _, limits in limit_sets(gateway) for limit in limits.limits]
+
+    assert ids("60/minute") == ids("90/minute") != ids("60/hour")
+
+
+def test_a_bearer_token_travels_as_a_digest() -> None:
+    policy = authz_policy(compiled(config(identity=IDENTITY, routes=[])).gateway)
+
+    assert TOKEN.encode() not in policy.SerializeToString()
+    assert len(policy.bearer_tokens[0].sha256) == 32
+
+
+def test_what_is_left_out_is_empty() -> None:
+    issuer = {
+        "name": "a", "issuer": "https://a.example.com", "audiences": ["g"], "algorithms": ["HS256"],
+        "keys": {"secret": JWT_SECRET},
+    }  # fmt: skip
+    policy = authz_policy(compiled(config(identity={"jwt": [issuer]}, routes=[])).gateway)
+
+    (found,) = policy.jwt
+    assert (found.WhichOneof("keys"), found.claims.subject, found.claims.tenant) == ("secret", "sub", "")
+    assert (found.leeway_seconds, found.max_lifetime_seconds, found.forward, policy.default_plan) == (0, 0, False, "")
+
+
+def test_a_limit_nobody_could_count_never_becomes_a_policy() -> None:
+    with pytest.raises(InvalidConfig):
+        compiled(config(routes=[route(limits=[{"requests": "1/second", "per": "subject"}])]))

@@ -1,0 +1,132 @@
+"""The control plane as a process: its settings, and how it begins and ends."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from control_plane.admin.gather import Target
+from control_plane.admin.token import FILE_NAME
+from control_plane.main import settings
+from control_plane.xds.names import CLUSTER_TYPE
+from service_kit.endpoint import TcpEndpoint, UnixEndpoint
+from service_kit.settings import TlsFiles
+from tests.support.compiled import config, route, written
+from tests.support.eventually import eventually
+from tests.support.fake_envoy import fake_envoy, names
+from tests.support.ports import free_port
+
+ROOT = Path(__file__).resolve().parents[3]
+NEEDED = ("c.yaml", "--xds", "unix:/x", "--authz", "unix:/a", "--ratelimit", "127.0.0.1:9")
+
+
+def test_settings_of_the_command_line() -> None:
+    found = settings(
+        (*NEEDED, "--state-dir", "/s", "--envoy-binary", "/envoy", "--scrape", "authz=unix:/m", "--scrape", "r=h:1",
+         "--envoy-admin", "unix:/e"), {},
+    )  # fmt: skip
+
+    assert (found.config, found.state_dir, found.envoy_binary) == (Path("c.yaml"), Path("/s"), Path("/envoy"))
+    assert found.xds == UnixEndpoint(Path("/x"))
+    assert (found.wiring.authz, found.wiring.ratelimit) == (UnixEndpoint(Path("/a")), TcpEndpoint("127.0.0.1", 9))
+    assert found.targets == (
+        Target("authz", UnixEndpoint(Path("/m"))),
+        Target("r", TcpEndpoint("h", 1)),
+        Target("envoy", UnixEndpoint(Path("/e")), "/stats/prometheus"),
+    )
+
+
+def test_settings_of_the_environment() -> None:
+    environ = {
+        "TOLLGATE_XDS": "unix:/x", "TOLLGATE_AUTHZ": "unix:/a", "TOLLGATE_RATELIMIT": "unix:/r",
+        "TOLLGATE_TLS_CERTIFICATE": "c", "TOLLGATE_TLS_PRIVATE_KEY": "k", "TOLLGATE_TLS_AUTHORITY": "a",
+    }  # fmt: skip
+    found = settings(["c.yaml"], environ)
+
+    assert found.tls == TlsFiles(Path("c"), Path("k"), Path("a"))
+    assert (found.envoy_binary, found.targets, found.wiring.access_log) == (None, (), "/dev/stdout")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        pytest.param(NEEDED[1:], "config", id="no-configuration"),
+        pytest.param(NEEDED[:-2], "--ratelimit is missing", id="no-limiter"),
+        pytest.param((*NEEDED, "--scrape", "unix:/m"), "--scrape NAME=ADDRESS is missing", id="scrape-without-name"),
+        pytest.param((*NEEDED, "--scrape", "a=nowhere"), "'nowhere' is no address", id="scrape-of-no-address"),
+        pytest.param((*NEEDED, "--tls-certificate", "c"), "mutual TLS needs", id="half-a-tls"),
+    ],
+)
+def test_wrong_usage(argv: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        settings(argv, {})
+
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Shorter than tmp_path: a socket path is 107 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="cp") as name:
+        yield Path(name)
+
+
+def command(folder: Path) -> tuple[str, ...]:
+    return (
+        sys.executable, "-m", "control_plane", str(folder / "gateway.yaml"), "--xds", f"unix:{folder}/xds.sock",
+        "--authz", f"unix:{folder}/a.sock", "--ratelimit", f"unix:{folder}/r.sock", "--state-dir", f"{folder}/state",
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    with (folder / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(*command(folder), cwd=ROOT, stderr=log)
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+async def test_it_serves_follows_the_file_and_stops_when_asked(folder: Path) -> None:
+    port = free_port()
+    content: dict[str, Any] = config(admin={"address": f"127.0.0.1:{port}"}, routes=[route()])
+    written(folder, content)
+    async with running(folder) as process:
+        await eventually((folder / "xds.sock").exists, within=20)
+        async with fake_envoy(UnixEndpoint(folder / "xds.sock")) as envoy:
+            await envoy.subscribe(CLUSTER_TYPE)
+            assert "email" in names(await envoy.take(within=20))
+
+            content["upstreams"]["more"] = {"url": "http://127.0.0.1:9002"}
+            written(folder, content)
+            assert names(await envoy.take()) == ["more"]
+
+        token = (folder / "state" / FILE_NAME).read_text().strip()
+        async with httpx.AsyncClient(trust_env=False) as client:
+            headers = {"authorization": f"Bearer {token}"}
+            status = await client.get(f"http://127.0.0.1:{port}/status", headers=headers)
+        assert status.json()["configuration"]["errors"] == []
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+
+
+def test_an_invalid_first_configuration_ends_it_with_the_mistakes(folder: Path) -> None:
+    file = written(folder, "version: 2\n")
+
+    result = subprocess.run(command(folder), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+    assert result.returncode == 1
+    assert f"{file}:1:" in result.stderr
+    assert "Traceback" not in result.stderr
