@@ -34,12 +34,14 @@ imports: dev
 
 generated: dev
 	@$(BIN)/python scripts/gen.py --check
+	@$(BIN)/python scripts/reference.py --check
 
 fmt: dev ## formats, and repairs what can be repaired
 	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format
 
-gen: dev ## generates tollgate_pb/ from protos/
+gen: dev ## generates tollgate_pb/ from protos/, and the tables of docs/reference.md
 	@$(BIN)/python scripts/gen.py
+	@$(BIN)/python scripts/reference.py
 
 golden: dev ## rewrites the expected output of the golden cases; read the difference before committing it
 	@$(BIN)/python -m pytest tests/golden --update-golden

@@ -183,8 +183,10 @@ class JwtIssuer(Named):
         Discriminator(_secret_or_file, custom_error_type=SECRET_OR_FILE, custom_error_message=SECRET_OR_FILE),
     ] = Field(description="what verifies signatures: `secret` or `file`")
     claims: Claims = Field(Claims(), description="which claims carry the identity")
-    leeway: Leeway = Field(0.0, description="tolerance for exp, nbf and iat; at most 60s")
-    max_lifetime: Lifetime | None = Field(None, description="longest accepted exp - iat")
+    leeway: Leeway = Field(0.0, description="tolerance for exp, nbf and iat, whole seconds; at most 60s")
+    max_lifetime: Lifetime | None = Field(
+        None, description="longest accepted exp - iat, whole seconds; without it, any"
+    )
     forward: bool = Field(default=False, description="whether the upstream receives the token")
 
     @model_validator(mode="after")
@@ -213,7 +215,7 @@ class BearerToken(Named):
     token: Annotated[SecretStr, AfterValidator(_bearer_secret)] = Field(description="the secret, at least 16 bytes")
     subject: Word | None = Field(None, description="who calls; without it, the token's name")
     tenant: Word | None = Field(None, description="the organisation")
-    consumer: Name | None = Field(None, description="the consumer; without it, the subject")
+    consumer: Name | None = Field(None, description="a declared consumer; without it, the subject")
     plan: Name | None = Field(None, description="the plan; a declared consumer's plan comes first")
     scopes: Annotated[tuple[Word, ...], Unique] = Field((), description="the scopes it holds")
     roles: Annotated[tuple[Word, ...], Unique] = Field((), description="the roles it holds")
@@ -231,7 +233,7 @@ class Limit(Model):
     """A sliding window: never more than N requests in any period."""
 
     requests: Rate = Field(description="N/second, N/minute, N/hour or N/day")
-    per: Per = Field("subject", description="what is counted apart")
+    per: Per = Field("subject", description="what is counted apart; of a list, each combination")
 
 
 class Plan(Model):
@@ -289,12 +291,15 @@ class Route(Named):
     require: Require = Field(Require(), description="what an identity must hold")
     limits: tuple[Limit, ...] = Field((), description="limits beside those of the plan")
     timeout: Seconds | None = Field(
-        None, description="of the whole answer; of its first byte where `streaming` or `websocket`"
+        None,
+        description="of the whole answer; of its first byte where `streaming` or `websocket`; else that of the upstream",
     )
     streaming: bool = Field(default=False, description="answers stream: SSE, long downloads")
     websocket: bool = Field(default=False, description="allows the WebSocket upgrade")
-    idle_timeout: Seconds | None = Field(None, description="longest silence of a stream")
-    max_duration: Seconds | None = Field(None, description="longest life of a stream")
+    idle_timeout: Seconds | None = Field(
+        None, description="longest silence; without it 60s, or the timeout where longer; 5m where `websocket`"
+    )
+    max_duration: Seconds | None = Field(None, description="longest life of a request; without it, any")
     body_limit: BodySize = Field(DEFAULT_BODY_LIMIT, description="largest request body; 413 above it")
 
 

@@ -15,7 +15,7 @@ LISTENERS = {"public": {"address": "127.0.0.1:8800"}, "inner": {"address": "[::1
 
 @pytest.fixture(scope="module")
 def listeners() -> dict[str, tuple[listener_pb.Listener, hcm_pb.HttpConnectionManager]]:
-    envoy, _ = snapshots(config(listeners=LISTENERS, routes=[route(body_limit="1GiB")]))
+    envoy, _ = snapshots(config(listeners=LISTENERS, routes=[route(body_limit="64MiB")]))
     found = {}
     for name, item in envoy.of(names.LISTENER_TYPE).items():
         listener = listener_pb.Listener.FromString(item.body)

@@ -1,0 +1,199 @@
+"""Every name that one process writes and another reads, tried on both."""
+
+from typing import Any
+
+import pytest
+from envoy.config.route.v3 import route_components_pb2 as route_pb
+from envoy.extensions.common.ratelimit.v3 import ratelimit_pb2
+from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2 as ext_authz_pb
+from envoy.extensions.filters.http.header_to_metadata.v3 import header_to_metadata_pb2 as header_to_metadata_pb
+from envoy.extensions.filters.http.ratelimit.v3 import rate_limit_pb2 as rate_limit_pb
+from envoy.service.auth.v3 import external_auth_pb2 as auth_pb
+from envoy.service.ratelimit.v3 import rls_pb2
+
+from authz_service.answer import allowed
+from authz_service.identity import Grant
+from authz_service.request import KINDS, Ask, parse_ask
+from control_plane.config.model import CredentialKind
+from control_plane.ir.model import Gateway
+from control_plane.ir.model import Route as RouteIR
+from control_plane.policies.limits import DIMENSIONS, limit_sets
+from control_plane.server.types import ENVOYS, SERVICES
+from control_plane.xds import names
+from control_plane.xds.filters import ext_authz, identity
+from control_plane.xds.filters.chain import typed_per_filter_config
+from ratelimit_service import policy as limits_read
+from ratelimit_service.descriptors import Ask as LimitAsk
+from ratelimit_service.descriptors import read_ask
+from service_kit import contract
+from tests.support.compiled import IDENTITY, compiled, config, private, route
+
+GRANT = Grant(
+    subject="alice", consumer="acme", tenant="t", plan=None, key_id=None, scopes=frozenset(), roles=frozenset(),
+    forward=False,
+)  # fmt: skip
+
+
+def gateway() -> Gateway:
+    return compiled(
+        config(
+            identity=IDENTITY,
+            plans={"free": {"limits": [{"requests": "60/minute"}]}},
+            routes=[
+                private(require={"scopes": ["mail.send", "mail.read"], "roles": ["admin", "user"]}),
+                route("public", "/public", limits=[{"requests": "1/second", "per": "ip"}]),
+            ],
+        )
+    ).gateway
+
+
+def a_route(name: str = "email") -> RouteIR:
+    return next(item for item in gateway().routes if item.name == name)
+
+
+def extensions() -> dict[str, str]:
+    said = typed_per_filter_config(a_route())[names.EXT_AUTHZ]
+    return dict(ext_authz_pb.ExtAuthzPerRoute.FromString(said.value).check_settings.context_extensions)
+
+
+def test_a_route_hands_over_exactly_what_the_authorizer_reads() -> None:
+    assert extensions().keys() == contract.EXTENSIONS
+
+
+def test_the_authorizer_understands_a_compiled_route() -> None:
+    request = auth_pb.CheckRequest()
+    request.attributes.context_extensions.update(extensions())
+
+    ask = parse_ask(request.SerializeToString())
+
+    demand = a_route().demand
+    assert demand
+    assert isinstance(ask, Ask)
+    assert (ask.route, ask.profile, ask.accept) == ("email", demand.profile, frozenset(demand.accept))
+    assert (ask.scopes, ask.roles) == (("mail.read", "mail.send"), ("admin", "user"))
+
+
+def test_every_kind_of_credential_of_the_language_is_known_to_the_authorizer() -> None:
+    assert frozenset(CredentialKind.__args__) == KINDS  # type: ignore[attr-defined]  # of a Literal
+
+
+def written_headers(grant: Grant) -> dict[str, str]:
+    response = auth_pb.CheckResponse.FromString(allowed(grant, "p-1"))
+    return {item.header.key: item.header.value for item in response.ok_response.headers}
+
+
+def metadata_rules() -> dict[str, header_to_metadata_pb.Config.Rule]:
+    (link,) = identity.filters(gateway())
+    assert link.typed_config
+    rules = header_to_metadata_pb.Config.FromString(link.typed_config.value).request_rules
+    return {rule.header: rule for rule in rules}
+
+
+def test_envoy_reads_each_header_that_the_authorizer_writes() -> None:
+    assert metadata_rules().keys() == written_headers(GRANT).keys()
+    assert set(written_headers(GRANT).values()) == {"alice", "acme", "t", "-", "p-1"}
+
+
+def test_each_header_becomes_its_own_part_of_the_identity() -> None:
+    rules = metadata_rules()
+
+    found = {header: rule.on_header_present for header, rule in rules.items()}
+    assert {header: pair.key for header, pair in found.items()} == {
+        contract.identity_header(part): part for part in contract.IDENTITY_PARTS
+    }
+    assert {pair.metadata_namespace for pair in found.values()} == {contract.IDENTITY_NAMESPACE}
+    assert {rule.on_header_missing.value for rule in rules.values()} == {contract.MISSING}
+
+
+def test_clients_cannot_bring_a_header_of_the_identity() -> None:
+    assert all(
+        contract.identity_header(part).startswith(contract.CLIENT_FORBIDDEN_PREFIXES)
+        for part in contract.IDENTITY_PARTS
+    )
+
+
+def test_the_authorizer_may_set_what_it_sets() -> None:
+    import re  # noqa: PLC0415
+
+    headers = [*written_headers(GRANT), "authorization"]
+    assert [name for name in headers if not re.fullmatch(ext_authz.HEADERS_CHANGED, name)] == []
+
+
+def descriptors(name: str, metadata: dict[str, str], address: str) -> list[Any]:
+    """What Envoy makes of a compiled route's actions; a descriptor with a missing entry is dropped."""
+    said = typed_per_filter_config(a_route(name))[names.RATELIMIT]
+    per_route = rate_limit_pb.RateLimitPerRoute.FromString(said.value)
+    return [
+        ratelimit_pb2.RateLimitDescriptor(entries=[entry(action, metadata, address) for action in limit.actions])
+        for limit in per_route.rate_limits
+    ]
+
+
+def entry(action: route_pb.RateLimit.Action, metadata: dict[str, str], address: str) -> Any:
+    kind = action.WhichOneof("action_specifier")
+    if kind == "generic_key":
+        pair = (action.generic_key.descriptor_key, action.generic_key.descriptor_value)
+    elif kind == "metadata":
+        (segment,) = action.metadata.metadata_key.path
+        assert action.metadata.metadata_key.key == contract.IDENTITY_NAMESPACE
+        pair = (action.metadata.descriptor_key, metadata.get(segment.key) or action.metadata.default_value)
+    else:
+        assert kind == "masked_remote_address"
+        pair = ("masked_remote_address", f"{address}/{action.masked_remote_address.v4_prefix_mask_len.value}")
+    return ratelimit_pb2.RateLimitDescriptor.Entry(key=pair[0], value=pair[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata", "expected"),
+    [
+        pytest.param(
+            "email",
+            {"subject": "alice", "tenant": "t", "consumer": "acme", "plan": "free", "key_id": "k", "profile": "p"},
+            LimitAsk("email", "alice", "t", "acme", "free", ip="192.0.2.7/32"),
+            id="identified",
+        ),
+        pytest.param(
+            "email",
+            {"subject": "alice", "tenant": "-", "consumer": "-", "plan": "-"},
+            LimitAsk("email", "alice", None, None, None, ip="192.0.2.7/32"),
+            id="partly",
+        ),
+        pytest.param("public", {}, LimitAsk("public", None, None, None, None, ip="192.0.2.7/32"), id="nobody"),
+    ],
+)
+def test_the_limiter_understands_a_compiled_route(name: str, metadata: dict[str, str], expected: LimitAsk) -> None:
+    request = rls_pb2.RateLimitRequest(
+        domain=contract.RATELIMIT_DOMAIN, descriptors=descriptors(name, metadata, "192.0.2.7")
+    )
+
+    assert read_ask(request.SerializeToString()) == expected
+
+
+def test_a_set_has_the_name_by_which_the_limiter_looks_for_it() -> None:
+    table = limits_read.PolicyTable()
+    sets = {name: limits.SerializeToString() for name, limits in limit_sets(gateway())}
+    table.apply(contract.LIMIT_SET_TYPE, sets, ())
+
+    assert table.current.of_route("public")
+    assert table.current.of_route("email") == ()
+    assert table.current.of_plan("free")
+
+
+def test_a_dimension_means_the_same_on_both_sides() -> None:
+    assert {dimension.value: number for dimension, number in DIMENSIONS.items()} == {
+        dimension.value: number for number, dimension in limits_read.DIMENSIONS.items()
+    }
+
+
+def test_consumers_are_told_what_is_for_them() -> None:
+    assert (ENVOYS.cluster, SERVICES.cluster) == (contract.ENVOY_NODE_CLUSTER, contract.SERVICE_NODE_CLUSTER)
+
+
+@pytest.mark.parametrize(("part", "header"), [("subject", "x-tollgate-subject"), ("key_id", "x-tollgate-key-id")])
+def test_identity_headers(part: str, header: str) -> None:
+    assert contract.identity_header(part) == header
+
+
+def test_no_two_parts_share_a_header() -> None:
+    assert len({contract.identity_header(part) for part in contract.IDENTITY_PARTS}) == len(contract.IDENTITY_PARTS)
+    assert set(contract.DESCRIPTOR_IDENTITY) < set(contract.IDENTITY_PARTS)
