@@ -16,7 +16,7 @@ from control_plane.server.ads import Ads, xds_server
 from control_plane.sources.files import FileSource
 from control_plane.xds.wiring import Wiring
 from service_kit.clock import SystemClock
-from service_kit.endpoint import Endpoint
+from service_kit.endpoint import Endpoint, TcpEndpoint
 from service_kit.health import Health
 from service_kit.http import HttpServer
 from service_kit.log import configure_logs
@@ -58,20 +58,32 @@ def settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     parser.setting("--log-level", help="debug, info, warning or error", default="info")
     parser.add_tls_settings()
     options = parser.parse_args(argv)
+    tls = parser.tls(options)
     return Settings(
         config=options.config,
         xds=parser.endpoint(options.xds, "--xds"),
-        tls=parser.tls(options),
+        tls=tls,
         state_dir=Path(options.state_dir),
         wiring=Wiring(
-            authz=parser.endpoint(options.authz, "--authz"),
-            ratelimit=parser.endpoint(options.ratelimit, "--ratelimit"),
+            authz=_service_endpoint(parser, options.authz, "--authz", tls),
+            ratelimit=_service_endpoint(parser, options.ratelimit, "--ratelimit", tls),
             access_log=options.access_log,
+            tls=tls,
         ),
         targets=_targets(parser, options.scrape, options.envoy_admin),
         envoy_binary=Path(options.envoy_binary) if options.envoy_binary else None,
         log_level=options.log_level,
     )
+
+
+def _service_endpoint(parser: SettingsParser, text: str | None, flag: str, tls: TlsFiles | None) -> Endpoint:
+    endpoint = parser.endpoint(text, flag)
+    if isinstance(endpoint, TcpEndpoint) and tls is None:
+        parser.error(
+            f"{flag} {endpoint}: requests would carry credentials in the clear; give --tls-certificate, "
+            "--tls-private-key and --tls-authority (Envoy reads them at the same paths), or unix:/path/to.sock"
+        )
+    return endpoint
 
 
 def _targets(parser: SettingsParser, scrapes: Sequence[str], envoy_admin: str | None) -> tuple[Target, ...]:

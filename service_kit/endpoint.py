@@ -53,6 +53,8 @@ Endpoint = UnixEndpoint | TcpEndpoint
 
 def parse_endpoint(text: str) -> Endpoint:
     """The endpoint written as `unix:PATH`, `HOST:PORT` or `[IPV6]:PORT`; EndpointError names what is wrong."""
+    if text == "unix:":
+        raise EndpointError(f"{text!r} names no path: write unix:/path/to.sock")
     if text.startswith("unix:"):
         return unix_endpoint(Path(text.removeprefix("unix:")))
     host, separator, port = text.rpartition(":")
@@ -62,6 +64,8 @@ def parse_endpoint(text: str) -> Endpoint:
         raise EndpointError(f"{text!r} has no valid port: {port!r} is not a number from 0 to {PORT_LIMIT}")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
+        if ":" not in host:
+            raise EndpointError(f"{text!r}: brackets are for IPv6 addresses, such as [::1]:{port}")
     elif ":" in host:
         raise EndpointError(f"{text!r}: write an IPv6 address in brackets, [{host}]:{port}")
     return TcpEndpoint(host, int(port))

@@ -292,7 +292,7 @@ class Route(Named):
     limits: tuple[Limit, ...] = Field((), description="limits beside those of the plan")
     timeout: Seconds | None = Field(
         None,
-        description="of the whole answer; of its first byte where `streaming` or `websocket`; else that of the upstream",
+        description="for the whole answer, or its first byte where `streaming` or `websocket`; else the upstream's",
     )
     streaming: bool = Field(default=False, description="answers stream: SSE, long downloads")
     websocket: bool = Field(default=False, description="allows the WebSocket upgrade")

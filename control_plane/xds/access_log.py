@@ -1,9 +1,9 @@
 """The access log: one JSON object a request, written when its stream ends. It is the record, so it holds no secret.
 
-The path comes without its query, and no credential is among the headers that are read.
+The path comes without its query, and no credential is among the headers that are read. Probes are not logged.
 """
 
-from envoy_data_plane.envoy.config.accesslog.v3 import AccessLog
+from envoy_data_plane.envoy.config.accesslog.v3 import AccessLog, AccessLogFilter, NotHealthCheckFilter
 from envoy_data_plane.envoy.config.core.v3 import JsonFormatOptions, SubstitutionFormatString
 from envoy_data_plane.envoy.extensions.access_loggers.file.v3 import FileAccessLog
 from envoy_data_plane.google.protobuf import Any, Struct
@@ -41,5 +41,7 @@ def access_log(path: str) -> AccessLog:
         json_format=Struct.from_dict(FIELDS), json_format_options=JsonFormatOptions(sort_properties=False)
     )
     return AccessLog(
-        name="envoy.access_loggers.file", typed_config=Any.pack(FileAccessLog(path=path, log_format=log_format))
+        name="envoy.access_loggers.file",
+        typed_config=Any.pack(FileAccessLog(path=path, log_format=log_format)),
+        filter=AccessLogFilter(not_health_check_filter=NotHealthCheckFilter()),
     )

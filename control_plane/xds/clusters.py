@@ -4,9 +4,12 @@ from collections.abc import Iterator
 
 from envoy.config.cluster.v3 import cluster_pb2 as cluster_pb
 from envoy.config.core.v3 import address_pb2 as address_pb
+from envoy.config.core.v3 import base_pb2 as base_pb
 from envoy.config.core.v3 import config_source_pb2 as config_source_pb
 from envoy.config.core.v3 import health_check_pb2 as health_check_pb
 from envoy.config.endpoint.v3 import endpoint_pb2 as endpoint_pb
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2 as common_tls_pb
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2 as tls_pb
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as http_options_pb
 from google.protobuf.duration_pb2 import Duration
 
@@ -15,6 +18,7 @@ from control_plane.xds import names
 from control_plane.xds.packing import packed, seconds
 from control_plane.xds.wiring import Wiring
 from service_kit.endpoint import Endpoint, UnixEndpoint
+from service_kit.settings import TlsFiles
 
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 SERVICE_CONNECT_TIMEOUT = Duration(nanos=500_000_000)
@@ -57,11 +61,11 @@ def endpoints(upstream: Upstream) -> endpoint_pb.ClusterLoadAssignment:
 
 def service_clusters(wiring: Wiring) -> Iterator[cluster_pb.Cluster]:
     """Our own services: gRPC, watched by gRPC health, and refused at once when none is healthy."""
-    yield _service(names.AUTHZ_CLUSTER, wiring.authz, "authz_service")
-    yield _service(names.RATELIMIT_CLUSTER, wiring.ratelimit, "ratelimit_service")
+    yield _service(names.AUTHZ_CLUSTER, wiring.authz, "authz_service", wiring.tls)
+    yield _service(names.RATELIMIT_CLUSTER, wiring.ratelimit, "ratelimit_service", wiring.tls)
 
 
-def _service(name: str, endpoint: Endpoint, health_name: str) -> cluster_pb.Cluster:
+def _service(name: str, endpoint: Endpoint, health_name: str, tls: TlsFiles | None) -> cluster_pb.Cluster:
     cluster = cluster_pb.Cluster(
         name=name, connect_timeout=SERVICE_CONNECT_TIMEOUT, health_checks=[_grpc_health(health_name)]
     )
@@ -78,7 +82,27 @@ def _service(name: str, endpoint: Endpoint, health_name: str) -> cluster_pb.Clus
     else:
         cluster.type = cluster_pb.Cluster.STATIC if is_ip_address(endpoint.host) else cluster_pb.Cluster.STRICT_DNS
         address.CopyFrom(_socket(Address(endpoint.host, endpoint.port)))
+        if tls is not None:
+            cluster.transport_socket.CopyFrom(_mutual_tls(endpoint.host, tls))
     return cluster
+
+
+def _mutual_tls(host: str, files: TlsFiles) -> base_pb.TransportSocket:
+    """TLS 1.3 with a certificate of our own, to a peer whose certificate names the host."""
+    context = tls_pb.UpstreamTlsContext(sni=host)
+    common = context.common_tls_context
+    common.alpn_protocols.append("h2")
+    common.tls_params.tls_minimum_protocol_version = common_tls_pb.TlsParameters.TLSv1_3
+    common.tls_params.tls_maximum_protocol_version = common_tls_pb.TlsParameters.TLSv1_3
+    pair = common.tls_certificates.add()
+    pair.certificate_chain.filename = str(files.certificate)
+    pair.private_key.filename = str(files.private_key)
+    common.validation_context.trusted_ca.filename = str(files.authority)
+    named = common.validation_context.match_typed_subject_alt_names.add()
+    matcher = common_tls_pb.SubjectAltNameMatcher
+    named.san_type = matcher.IP_ADDRESS if is_ip_address(host) else matcher.DNS
+    named.matcher.exact = host
+    return base_pb.TransportSocket(name="envoy.transport_sockets.tls", typed_config=packed(context))
 
 
 def _grpc_health(service: str) -> health_check_pb.HealthCheck:

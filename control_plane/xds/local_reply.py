@@ -64,10 +64,13 @@ REPLIES = (
     # Before "unreachable": a timed-out last try carries both flags.
     Reply("upstream_timeout", "The upstream did not answer in time: retry, or ask the operator for a longer `timeout`.",
           flags=("UT", "UMSDR"), answer=504),
+    # Envoy has not set the flag DT yet when the mappers run.
     Reply("stream_timeout", "The stream reached the longest duration that the route allows.",
-          flags=("DT",), answer=504),
+          expression="response.code_details == 'max_duration_timeout'", answer=504),
     Reply("upstream_timeout", "The upstream did not accept a connection in time: retry in a moment.",
           expression="response.code_details.contains('connection_timeout')", answer=504),
+    Reply("idle_timeout", "The upstream sent nothing for too long: retry, or ask the operator for a longer one.",
+          status=504, flags=("SI",)),
     Reply("idle_timeout", "Nothing was sent for too long: send the request without long pauses.", flags=("SI",)),
     Reply("upstream_unreachable", "The upstream cannot be reached: retry, or give the operator the request id.",
           status=503, flags=UNREACHABLE_FLAGS, answer=502),

@@ -31,6 +31,8 @@ def error_of(response: httpx.Response) -> tuple[int, str]:
         pytest.param("GET", "/dead", {}, (502, "upstream_unreachable"), id="refused connection"),
         pytest.param("GET", "/deaf", {}, (504, "upstream_timeout"), id="connection not accepted in time"),
         pytest.param("GET", "/silent/5", {}, (504, "upstream_timeout"), id="answer too late"),
+        pytest.param("GET", "/idle/5", {}, (504, "idle_timeout"), id="silence"),
+        pytest.param("GET", "/brief/silent/5", {}, (504, "stream_timeout"), id="longest duration"),
         pytest.param("GET", "/slow-start/5", {}, (504, "upstream_timeout"), id="first byte too late"),
     ],
 )

@@ -5,15 +5,12 @@ that change a header which a route matches on, and clear the route cache. Each a
 out, where it must succeed: otherwise the test would prove nothing.
 """
 
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from envoy.config.bootstrap.v3 import bootstrap_pb2 as bootstrap_pb
 from envoy.config.route.v3 import route_components_pb2 as route_pb
 from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2 as header_mutation_pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
@@ -30,7 +27,7 @@ from control_plane.xds import names
 from control_plane.xds.packing import packed
 from control_plane.xds.wiring import Wiring
 from service_kit.endpoint import parse_endpoint
-from tests.support.envoy import envoy_binary
+from tests.support.envoy import static_envoy
 from tests.support.ports import free_port
 from tests.support.upstream import Upstream, running_upstream
 
@@ -78,7 +75,7 @@ def _asked(upstream: Upstream, folder: Path, *, guarded: bool, headers: dict[str
         manager = Manager.FromString(listener.filter_chains[0].filters[0].typed_config.value)
         _open_the_door(manager, guarded=guarded)
         listener.filter_chains[0].filters[0].typed_config.CopyFrom(packed(manager))
-    with _envoy(bootstrap, folder):
+    with static_envoy(bootstrap, folder):
         return _answer(f"http://127.0.0.1:{port}/door", {"x-flag": "1", **(headers or {})})
 
 
@@ -138,20 +135,6 @@ def _wiring(folder: Path) -> Wiring:
     """Nobody listens there: a request that needs an answer of a service is refused."""
     dead = parse_endpoint(f"unix:{folder}/nobody.sock")
     return Wiring(authz=dead, ratelimit=dead, access_log=str(folder / "access.log"))
-
-
-@contextmanager
-def _envoy(bootstrap: bootstrap_pb.Bootstrap, folder: Path) -> Iterator[None]:
-    file = folder / "bootstrap.pb"
-    file.write_bytes(bootstrap.SerializeToString())
-    process = subprocess.Popen(
-        [envoy_binary(), "-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "error"],
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def _answer(url: str, headers: dict[str, str]) -> httpx.Response:

@@ -47,6 +47,9 @@ def test_an_address_is_read_and_written_back(text: str, expected: Endpoint) -> N
         pytest.param("", "is no address", id="nothing"),
         pytest.param("localhost", "is no address", id="no-port"),
         pytest.param(":80", "is no address", id="no-host"),
+        pytest.param("unix:", "names no path", id="no-path"),
+        pytest.param("[]:80", "brackets are for IPv6", id="no-host-in-brackets"),
+        pytest.param("[localhost]:80", "brackets are for IPv6", id="name-in-brackets"),
         pytest.param("h:", "no valid port", id="empty-port"),
         pytest.param("h:http", "no valid port", id="word"),
         pytest.param("h:65536", "no valid port", id="too-large"),
@@ -65,10 +68,9 @@ def test_what_is_no_address(text: str, message: str) -> None:
 def test_any_text_is_an_address_or_a_named_error(text: str) -> None:
     try:
         parsed = parse_endpoint(text)
-    except EndpointError as error:
-        assert str(error)
-    else:
-        assert parse_endpoint(str(parsed)) == parsed
+    except EndpointError:
+        return
+    assert parse_endpoint(str(parsed)) == parsed
 
 
 @pytest.mark.parametrize(

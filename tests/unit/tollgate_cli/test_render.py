@@ -55,7 +55,7 @@ def test_programs_read_the_same_as_json(file: Path) -> None:
 
 
 def test_yaml_stands_in_block_style(file: Path) -> None:
-    assert "{" not in render(file, "--type", "endpoints", "--type", "clusters").stdout
+    assert "{" not in render(file, "--type", "endpoints", "--type", "authz").stdout
 
 
 @pytest.mark.parametrize("kind", KINDS)
