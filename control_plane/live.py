@@ -95,21 +95,27 @@ class LiveConfiguration:
             await self._load()
         except InvalidConfig as error:
             self._rejected(error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours in one change costs that change, not the live one
+            self._log.exception("the compiler failed")
+            self._rejected(self._whole_file(f"the compiler failed, please report it: {error!r}"))
 
     async def _load(self) -> None:
         began = self._clock.monotonic()
         checked = await asyncio.to_thread(compile_file, self._path, self._environ)
         self._refuse_a_moved_admin_address(checked)
-        envoy, policies = await self._snapshots(checked)
+        snapshots = await self._snapshots(checked)
+        is_new = snapshots != self._published
+        if is_new:
+            self._publisher.publish(*snapshots)
+            self._published = snapshots
         self._current = checked
         self.files = checked.loaded.files
+        self.status = Status(since=self._clock.now() if is_new else self.status.since)
         self._metrics.valid.set(1)
-        if (envoy, policies) == self._published:
-            self.status = Status(since=self.status.since)
-            return
-        self._publisher.publish(envoy, policies)
-        self._published = (envoy, policies)
-        self.status = Status(since=self._clock.now())
+        if is_new:
+            self._went_live(checked, began)
+
+    def _went_live(self, checked: Checked, began: float) -> None:
         took = self._clock.monotonic() - began
         self._metrics.loads.labels("live").inc()
         self._metrics.compiled.observe(took)

@@ -183,7 +183,7 @@ class JwtIssuer(Named):
         Discriminator(_secret_or_file, custom_error_type=SECRET_OR_FILE, custom_error_message=SECRET_OR_FILE),
     ] = Field(description="what verifies signatures: `secret` or `file`")
     claims: Claims = Field(Claims(), description="which claims carry the identity")
-    leeway: Leeway = Field(0.0, description="tolerance for exp, nbf and iat, whole seconds; at most 60s")
+    leeway: Leeway = Field(0, description="tolerance for exp, nbf and iat, whole seconds; at most 60s")
     max_lifetime: Lifetime | None = Field(
         None, description="longest accepted exp - iat, whole seconds; without it, any"
     )

@@ -265,6 +265,18 @@ def _duration_between(least: float, most: float) -> Callable[[str], float]:
     return bounded
 
 
+def _whole_seconds_between(least: float, most: float) -> Callable[[str], int]:
+    bounded = _duration_between(least, most)
+
+    def whole(text: str) -> int:
+        seconds = bounded(text)
+        if not seconds.is_integer():
+            raise Mistake("is no whole number of seconds", "round it", value=text)
+        return int(seconds)
+
+    return whole
+
+
 def body_size(text: str) -> int:
     """The largest body a route takes, in bytes."""
     count = size(text)
@@ -296,14 +308,13 @@ def _scalar(
     )
 
 
-def _duration(least: float, most: float, description: str) -> GetPydanticSchema:
-    parse = _duration_between(least, most)
+def _duration(parse: Callable[[str], float], description: str) -> GetPydanticSchema:
     return _scalar(parse, pattern=DURATION_PATTERN, description=description, written=written_duration)
 
 
-Seconds = Annotated[float, _duration(0.001, LONGEST_DURATION, "a duration such as 500ms, 30s or 5m")]
-Lifetime = Annotated[float, _duration(1.0, LONGEST_LIFETIME, "a duration such as 5m, 24h or 30d")]
-Leeway = Annotated[float, _duration(0.0, LONGEST_LEEWAY, "a duration such as 500ms or 30s")]
+Seconds = Annotated[float, _duration(_duration_between(0.001, LONGEST_DURATION), "a duration such as 500ms, 30s or 5m")]
+Lifetime = Annotated[int, _duration(_whole_seconds_between(1, LONGEST_LIFETIME), "a duration such as 5m, 24h or 30d")]
+Leeway = Annotated[int, _duration(_whole_seconds_between(0, LONGEST_LEEWAY), "a duration such as 5s or 30s")]
 Rate = Annotated[RateValue, _scalar(rate, pattern=RATE_PATTERN, description="a rate such as 60/minute")]
 BodySize = Annotated[
     int, _scalar(body_size, pattern=SIZE_PATTERN, description="a size such as 512KiB or 8MiB", written=written_size)

@@ -113,8 +113,8 @@ def _issuer(issuer: config.JwtIssuer, files: Mapping[str, bytes]) -> ir.JwtIssue
         secret=ir.Secret(keys.secret.get_secret_value().encode()) if isinstance(keys, config.SecretKeys) else None,
         jwks=files[keys.file].decode() if isinstance(keys, config.FileKeys) else None,
         claims=ir.Claims(**issuer.claims.model_dump()),
-        leeway=round(issuer.leeway),
-        max_lifetime=None if issuer.max_lifetime is None else round(issuer.max_lifetime),
+        leeway=issuer.leeway,
+        max_lifetime=issuer.max_lifetime,
         forward=issuer.forward,
     )
 

@@ -1,6 +1,7 @@
 """What a well-formed configuration may still get wrong: references to nothing, rules that nothing could enforce."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
 
 import jwt
 
@@ -9,6 +10,7 @@ from control_plane.config.errors import Path, Problem, did_you_mean
 from control_plane.ir import model as ir
 from control_plane.ir.order import indistinct
 from control_plane.ir.rules import accepted, dimensions, limit_of
+from service_kit.endpoint import TcpEndpoint
 
 IDENTITY_DIMENSIONS = frozenset({ir.Dimension.SUBJECT, ir.Dimension.TENANT, ir.Dimension.CONSUMER})
 # Paths that Envoy itself answers on every listener.
@@ -48,13 +50,25 @@ def _repeated_names(source: config.Config) -> Iterator[Problem]:
 
 
 def _repeated_addresses(source: config.Config) -> Iterator[Problem]:
-    taken = {source.admin.address: "admin"}
+    taken = [(source.admin.address, "admin")]
     for name, listener in source.listeners.items():
-        owner = taken.setdefault(listener.address, f"listeners.{name}")
-        if owner != f"listeners.{name}":
-            yield Problem(
-                ("listeners", name, "address"), f"{listener.address} is the address of {owner}", "choose another port"
-            )
+        for address, owner in taken:
+            if _overlap(address, listener.address):
+                yield Problem(
+                    ("listeners", name, "address"),
+                    f"{listener.address} takes the address of {owner}, {address}",
+                    "choose another port",
+                )
+        taken.append((listener.address, f"listeners.{name}"))
+
+
+def _overlap(first: TcpEndpoint, second: TcpEndpoint) -> bool:
+    """Whether the two cannot both be bound; `[::]` takes IPv6 alone, as Envoy binds it."""
+    hosts = {ip_address(first.host), ip_address(second.host)}
+    same_family = len({host.version for host in hosts}) == 1
+    return first.port == second.port and (
+        len(hosts) == 1 or (same_family and any(host.is_unspecified for host in hosts))
+    )
 
 
 def _unknown_plans(source: config.Config) -> Iterator[Problem]:

@@ -84,7 +84,7 @@ def _body(stream: BinaryIO, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
-    while size := int(re.split(rb"[;\r]", stream.readline(LONGEST_LINE))[0], 16):
+    while size := int(re.split(rb"[;\r]", stream.readline(LONGEST_LINE))[0] or b"0", 16):  # b"": it was broken off
         yield stream.read(size)
         stream.readline()
     while stream.readline(LONGEST_LINE) not in (b"\r\n", b""):

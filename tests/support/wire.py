@@ -1,5 +1,6 @@
 """HTTP as an attacker writes it: bytes on a socket, and HTTP/2 headers that no client library would send."""
 
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -10,8 +11,8 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
-# Seconds; an answer of a gateway on this machine takes milliseconds.
-SILENCE = 1.0
+# Seconds; reached only where a gateway says nothing and does not hang up either, which is a finding.
+SILENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -26,19 +27,22 @@ class Answer:
         return next((value for key, value in self.headers if key == name), None)
 
 
-def http1(port: int, data: bytes) -> list[Answer]:
-    """Every answer to these bytes, until the server closes or has nothing to say for a while."""
-    with socket.create_connection(("127.0.0.1", port), SILENCE) as sock:
+def answers_to(port: int, data: bytes, *, silence: float = SILENCE) -> list[Answer]:
+    """Every answer to these bytes, until the server closes or says nothing for so many seconds."""
+    with socket.create_connection(("127.0.0.1", port), silence) as sock:
         with suppress(ConnectionResetError, BrokenPipeError):  # refused before all was read
             sock.sendall(data)
         return list(answers(b"".join(_received(sock))))
 
 
-def request(target: str | bytes, *headers: bytes, method: bytes = b"GET", body: bytes = b"") -> bytes:
-    """A request of one connection; `Host: gateway` unless a header says otherwise."""
+def request(
+    target: str | bytes, *headers: bytes, method: bytes = b"GET", body: bytes = b"", close: bool = True
+) -> bytes:
+    """A request, the last of its connection where it says so; `Host: gateway` unless a header says otherwise."""
     path = target if isinstance(target, bytes) else target.encode()
     host = () if any(header.lower().startswith(b"host:") for header in headers) else (b"Host: gateway",)
-    lines = (b"%s %s HTTP/1.1" % (method, path), *host, *headers, b"Connection: close")
+    end = (b"Connection: close",) if close else ()
+    lines = (b"%s %s HTTP/1.1" % (method, path), *host, *headers, *end)
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
@@ -104,3 +108,34 @@ def _http2_answer(sock: socket.socket, connection: h2.connection.H2Connection) -
                 return Answer(status, headers, body)
         sock.sendall(connection.data_to_send())
     return Answer(status, headers, body)
+
+
+def requested(port: int, requests: Sequence[bytes]) -> int:
+    """Sends one request after the other, on one connection while the server keeps it; how many were answered."""
+    answered, stream = 0, None
+    for data in requests:
+        stream = stream or socket.create_connection(("127.0.0.1", port), SILENCE)
+        stream.sendall(data)
+        head = _one_answer(stream, without_body=data.startswith(b"HEAD"))
+        answered += head != b""
+        if head == b"" or b"connection: close" in head.lower():
+            stream.close()
+            stream = None
+    if stream is not None:
+        stream.close()
+    return answered
+
+
+def _one_answer(sock: socket.socket, *, without_body: bool) -> bytes:
+    """The head of the next answer, b"" where the connection ends before it does."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        if not (chunk := sock.recv(65536)):
+            return b""
+        data += chunk
+    head, _, body = data.partition(b"\r\n\r\n")
+    found = re.search(rb"(?i)\ncontent-length: *(\d+)", head)
+    size = 0 if found is None or without_body else int(found[1])
+    while len(body) < size and (chunk := sock.recv(65536)):
+        body += chunk
+    return head

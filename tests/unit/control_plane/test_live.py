@@ -32,8 +32,11 @@ class Published:
 
     def __init__(self) -> None:
         self.releases: list[tuple[Snapshot, Snapshot]] = []
+        self.broken: Exception | None = None
 
     def publish(self, envoy: Snapshot, policies: Snapshot) -> None:
+        if self.broken:
+            raise self.broken
         self.releases.append((envoy, policies))
 
     @property
@@ -130,6 +133,20 @@ async def test_a_change_of_nothing_publishes_nothing(tmp_path: Path) -> None:
 
         assert len(found.published.releases) == 1
         assert found.live.status.since == since
+
+
+async def test_a_fault_of_ours_costs_the_change_and_not_the_process(tmp_path: Path) -> None:
+    async with started(tmp_path) as found:
+        found.published.broken = RuntimeError("a fault")
+        found.write(BETTER)
+        await found.live.reload()
+        assert "the compiler failed, please report it: RuntimeError('a fault')" in found.live.status.errors[0]
+        assert found.route_names == ["email"]
+
+        found.published.broken = None
+        await found.live.reload()
+        assert found.live.status.errors == ()
+        assert sorted(found.route_names) == ["email", "more"]
 
 
 async def test_an_invalid_change_keeps_the_last_good_one_and_is_seen(tmp_path: Path) -> None:

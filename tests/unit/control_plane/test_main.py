@@ -25,7 +25,7 @@ from tests.support.fake_envoy import fake_envoy, names
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
-NEEDED = ("c.yaml", "--xds", "unix:/x", "--authz", "unix:/a", "--ratelimit", "127.0.0.1:9")
+NEEDED = ("c.yaml", "--xds", "unix:/x", "--authz", "unix:/a", "--ratelimit", "unix:/r")
 
 
 def test_settings_of_the_command_line() -> None:
@@ -36,7 +36,7 @@ def test_settings_of_the_command_line() -> None:
 
     assert (found.config, found.state_dir, found.envoy_binary) == (Path("c.yaml"), Path("/s"), Path("/envoy"))
     assert found.xds == UnixEndpoint(Path("/x"))
-    assert (found.wiring.authz, found.wiring.ratelimit) == (UnixEndpoint(Path("/a")), TcpEndpoint("127.0.0.1", 9))
+    assert (found.wiring.authz, found.wiring.ratelimit) == (UnixEndpoint(Path("/a")), UnixEndpoint(Path("/r")))
     assert found.targets == (
         Target("authz", UnixEndpoint(Path("/m"))),
         Target("r", TcpEndpoint("h", 1)),
@@ -46,12 +46,13 @@ def test_settings_of_the_command_line() -> None:
 
 def test_settings_of_the_environment() -> None:
     environ = {
-        "TOLLGATE_XDS": "unix:/x", "TOLLGATE_AUTHZ": "unix:/a", "TOLLGATE_RATELIMIT": "unix:/r",
+        "TOLLGATE_XDS": "unix:/x", "TOLLGATE_AUTHZ": "unix:/a", "TOLLGATE_RATELIMIT": "r.svc:9",
         "TOLLGATE_TLS_CERTIFICATE": "c", "TOLLGATE_TLS_PRIVATE_KEY": "k", "TOLLGATE_TLS_AUTHORITY": "a",
     }  # fmt: skip
     found = settings(["c.yaml"], environ)
 
-    assert found.tls == TlsFiles(Path("c"), Path("k"), Path("a"))
+    assert found.tls == found.wiring.tls == TlsFiles(Path("c"), Path("k"), Path("a"))
+    assert found.wiring.ratelimit == TcpEndpoint("r.svc", 9)
     assert (found.envoy_binary, found.targets, found.wiring.access_log) == (None, (), "/dev/stdout")
 
 
@@ -62,6 +63,9 @@ def test_settings_of_the_environment() -> None:
         pytest.param(NEEDED[:-2], "--ratelimit is missing", id="no-limiter"),
         pytest.param((*NEEDED, "--scrape", "unix:/m"), "--scrape NAME=ADDRESS is missing", id="scrape-without-name"),
         pytest.param((*NEEDED, "--scrape", "a=nowhere"), "'nowhere' is no address", id="scrape-of-no-address"),
+        pytest.param(
+            (*NEEDED, "--authz", "a.svc:9"), "--authz a.svc:9: requests would carry", id="service-in-the-clear"
+        ),
         pytest.param((*NEEDED, "--tls-certificate", "c"), "mutual TLS needs", id="half-a-tls"),
     ],
 )

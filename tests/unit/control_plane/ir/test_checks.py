@@ -73,6 +73,10 @@ def test_routes(routes: list[dict[str, Any]], expected: list[str]) -> None:
         pytest.param(
             {"listeners": {"a": {"address": "127.0.0.1:8801"}}}, ["listeners/a/address"], id="the-admins-address"
         ),
+        pytest.param({"listeners": {"a": {"address": "0.0.0.0:8801"}}}, ["listeners/a/address"], id="a-wildcard"),
+        pytest.param(
+            {"listeners": {"a": {"address": "0.0.0.0:80"}, "b": {"address": "[::]:80"}}}, [], id="two-families"
+        ),
         pytest.param(
             {"defaults": {"auth": ["jwt"]}, "routes": [private(auth=["bearer"])]}, [], id="a-default-nobody-uses"
         ),
