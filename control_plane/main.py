@@ -72,7 +72,7 @@ def settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         ),
         targets=_targets(parser, options.scrape, options.envoy_admin),
         envoy_binary=Path(options.envoy_binary) if options.envoy_binary else None,
-        log_level=options.log_level,
+        log_level=parser.log_level(options.log_level),
     )
 
 

@@ -1,6 +1,8 @@
 """Settings of a process, parsed once from flags and environment into a frozen object.
 
 Each flag has an environment variable: `--control-plane` is `TOLLGATE_CONTROL_PLANE`. The flag wins.
+
+Errors: SettingError
 """
 
 import argparse
@@ -12,6 +14,12 @@ from pathlib import Path
 from service_kit.endpoint import Endpoint, EndpointError, parse_endpoint
 
 ENVIRONMENT_PREFIX = "TOLLGATE_"
+LOG_LEVEL_VARIABLE = ENVIRONMENT_PREFIX + "LOG_LEVEL"
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class SettingError(ValueError):
+    """A setting that cannot be used; the message names the cure."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,14 @@ class ServiceSettings:
 def environment() -> Mapping[str, str]:
     """The environment of this process; called by entry points only."""
     return os.environ  # noqa: TID251 - the edge where settings are parsed
+
+
+def log_level(text: str | None) -> str:
+    """The level that the text names, `info` where it names none."""
+    level = (text or "info").lower()
+    if level not in LOG_LEVELS:
+        raise SettingError(f"{text!r} is no log level: write {', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}")
+    return level
 
 
 def without_grpc_fork_handlers() -> None:
@@ -69,6 +85,12 @@ class SettingsParser(argparse.ArgumentParser):
 
     def optional_endpoint(self, text: str | None, flag: str) -> Endpoint | None:
         return self.endpoint(text, flag) if text else None
+
+    def log_level(self, text: str | None) -> str:
+        try:
+            return log_level(text)
+        except SettingError as error:
+            self.error(f"--log-level: {error}")
 
     def tls(self, options: argparse.Namespace) -> TlsFiles | None:
         """The files of mutual TLS: all three or none."""
@@ -109,7 +131,7 @@ def parsed_service_settings(parser: SettingsParser, argv: Sequence[str]) -> tupl
             metrics=parser.optional_endpoint(options.metrics, "--metrics"),
             probe=parser.optional_endpoint(options.probe, "--probe"),
             tls=parser.tls(options),
-            log_level=options.log_level,
+            log_level=parser.log_level(options.log_level),
         ),
         options,
     )

@@ -13,7 +13,7 @@ from control_plane.compile import compile_file
 from control_plane.config.errors import InvalidConfig
 from service_kit.clock import SystemClock
 from service_kit.endpoint import EndpointError, parse_endpoint
-from service_kit.settings import TlsFiles, environment
+from service_kit.settings import LOG_LEVEL_VARIABLE, SettingError, TlsFiles, environment, log_level
 from tollgate_cli.supervisor import processes
 from tollgate_cli.supervisor.envoy import BootstrapError, EnvoyMissing, bootstrap, envoy_binary, node_id
 from tollgate_cli.supervisor.layout import create, layout
@@ -37,7 +37,7 @@ class Only(StrEnum):
 
 
 # What an operator reads as one line; anything else is a fault of ours and keeps its traceback.
-EXPECTED = (BootstrapError, EndpointError, EnvoyMissing, InvalidConfig, OSError, PortInUse, StateDirInUse)
+EXPECTED = (BootstrapError, EndpointError, EnvoyMissing, InvalidConfig, OSError, PortInUse, SettingError, StateDirInUse)
 
 
 def run(
@@ -66,11 +66,21 @@ def run(
         else:
             _become(only.value, config, state_dir, control_plane, environ)
     except EXPECTED as error:
-        typer.echo(f"error: {error}" if not isinstance(error, InvalidConfig) else str(error), err=True)
+        typer.echo(_line(error), err=True)
         raise typer.Exit(1) from error
 
 
+def _line(error: Exception) -> str:
+    """What an operator reads; an OSError is about the state directory, since a configuration has its own."""
+    if isinstance(error, InvalidConfig):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"error: {error.filename}: {error.strerror}; check its permissions, or choose another --state-dir"
+    return f"error: {error}"
+
+
 def _run_all(config: Path, state_dir: Path, environ: Mapping[str, str], *, verbose: bool) -> None:
+    log_level(environ.get(LOG_LEVEL_VARIABLE))  # else each process would say so, again and again
     place = layout(state_dir)
     compiled = compile_file(config, environ)
     gateway = Gateway(config, place, envoy_binary(environ), environ, place.sockets.xds)

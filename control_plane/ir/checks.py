@@ -111,7 +111,7 @@ def _unreadable_keys(source: config.Config, files: Mapping[str, bytes]) -> Itera
             continue
         try:
             jwt.PyJWKSet.from_json(files[issuer.keys.file].decode())
-        except (ValueError, jwt.PyJWTError) as error:
+        except (ValueError, RecursionError, jwt.PyJWTError) as error:
             yield Problem(("identity", "jwt", index, "keys", "file"), f"{issuer.keys.file}: {error}", JWKS_CURE)
 
 

@@ -1,27 +1,36 @@
 """`make run` without its set-up: the quickstart as a person sees it, killed and stopped as a person would."""
 
+import asyncio
 import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import openai
 import pytest
 
+from examples.quickstart.services import language_model
+from service_kit.clock import SystemClock
+from service_kit.endpoint import TcpEndpoint
+from service_kit.http import HttpServer
 from tests.support.envoy import ROOT, envoy_binary
 from tests.support.eventually import eventually
 from tests.support.ports import free_port, free_ports_prefix
 from tests.support.processes import runs
 
 READY_WITHIN = 60.0
+HELLO = [{"role": "user", "content": "hello"}]
 
 
 class Quickstart:
     """A running quickstart and what it has printed."""
 
-    def __init__(self, state_dir: Path, out: Path) -> None:
+    def __init__(self, state_dir: Path, out: Path, **variables: str) -> None:
         self.state_dir = state_dir
         self.url = f"http://127.0.0.1:{free_port()}"
         self._out = out
@@ -31,6 +40,7 @@ class Quickstart:
             "TOLLGATE_QUICKSTART_ADDRESS": self.url.removeprefix("http://"),
             "TOLLGATE_QUICKSTART_ADMIN": f"127.0.0.1:{free_port()}",
             "TOLLGATE_QUICKSTART_PORTS": free_ports_prefix(),
+            **variables,
         }
         with out.open("wb") as file:
             self.process = subprocess.Popen(
@@ -45,6 +55,11 @@ class Quickstart:
     @property
     def output(self) -> str:
         return self._out.read_text()
+
+    @property
+    def token(self) -> str:
+        """The credential that was printed."""
+        return re.search(r"^TOKEN=(\S+)$", self.output, re.MULTILINE)[1]
 
     def pids(self) -> dict[int, str]:
         """The processes that work on the state directory, with their command lines."""
@@ -75,15 +90,24 @@ def _command(folder: Path) -> str:
 
 @pytest.fixture
 async def quickstart(tmp_path):
-    running = Quickstart(tmp_path / "s", tmp_path / "out")
+    async with running_quickstart(tmp_path) as running:
+        yield running
+
+
+@asynccontextmanager
+async def running_quickstart(folder: Path, **variables: str) -> AsyncIterator[Quickstart]:
+    """A quickstart that has printed its last request, stopped in the end."""
+    running = Quickstart(folder / "s", folder / "out", **variables)
     await eventually(lambda: "# metrics" in running.output or running.process.poll() is not None, within=READY_WITHIN)
     assert running.process.poll() is None, running.output
-    yield running
-    if running.process.poll() is None:
-        running.process.send_signal(signal.SIGTERM)
-        await eventually(lambda: running.process.poll() is not None, within=30)
-    running.process.kill()
-    running.process.wait()
+    try:
+        yield running
+        if running.process.poll() is None:
+            running.process.send_signal(signal.SIGTERM)
+            await eventually(lambda: running.process.poll() is not None, within=30)
+    finally:
+        running.process.kill()
+        running.process.wait()
 
 
 async def test_the_quickstart_is_ready_with_requests_that_succeed_and_stops_without_a_trace(quickstart):
@@ -96,6 +120,37 @@ async def test_the_quickstart_is_ready_with_requests_that_succeed_and_stops_with
     await eventually(lambda: quickstart.process.poll() is not None, within=30)
 
     assert (quickstart.process.returncode, quickstart.pids()) == (0, {})
+
+
+async def test_the_real_openai_client_streams_through_the_gateway(quickstart):
+    async with openai.AsyncOpenAI(base_url=f"{quickstart.url}/v1", api_key=quickstart.token, max_retries=0) as client:
+        models = await client.models.list()
+        stream = await client.chat.completions.create(model=models.data[0].id, messages=HELLO, stream=True)
+        words = [chunk.choices[0].delta.content async for chunk in stream if chunk.choices]
+    async with openai.AsyncOpenAI(base_url=f"{quickstart.url}/v1", api_key="wrong", max_retries=0) as stranger:
+        with pytest.raises(openai.AuthenticationError):
+            await stranger.models.list()
+
+    assert len(words) > 3
+    assert "hello" in "".join(filter(None, words))
+
+
+async def test_ollama_base_url_takes_the_place_of_the_stand_in(tmp_path):
+    address = TcpEndpoint("127.0.0.1", free_port())
+    asked: list[str] = []
+
+    async def ollama(scope, receive, send):
+        asked.append(scope["path"])
+        await language_model(SystemClock(), pace=0.0)(scope, receive, send)
+
+    server = HttpServer(ollama, address)
+    task = asyncio.create_task(server.serve())
+    async with running_quickstart(tmp_path, OLLAMA_BASE_URL=f"http://{address}") as running:
+        assert "# chat, as it streams" in running.output
+    server.stop()
+    await task
+
+    assert "/v1/chat/completions" in asked
 
 
 async def test_a_process_that_is_killed_comes_back(quickstart):
@@ -127,12 +182,14 @@ async def _answers(client: httpx.AsyncClient, url: str) -> bool:
 
 
 async def test_a_request_in_progress_is_finished_before_the_gateway_stops(quickstart):
-    token = re.search(r"^TOKEN=(\S+)$", quickstart.output, re.MULTILINE)[1]
     body = {"model": "llama3.1:8b", "stream": True, "messages": [{"role": "user", "content": "word " * 60}]}
     async with (
         httpx.AsyncClient(timeout=30) as client,
         client.stream(
-            "POST", f"{quickstart.url}/v1/chat/completions", json=body, headers={"authorization": f"Bearer {token}"}
+            "POST",
+            f"{quickstart.url}/v1/chat/completions",
+            json=body,
+            headers={"authorization": f"Bearer {quickstart.token}"},
         ) as answer,
     ):
         lines = answer.aiter_lines()

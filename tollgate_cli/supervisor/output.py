@@ -16,6 +16,8 @@ COLOURS = ("cyan", "magenta", "blue", "green", "yellow")
 LABEL_WIDTH = 13
 # With its label a line stays below PIPE_BUF, so that a pipe that has room at all has room for it.
 LONGEST_LINE = 4000
+# Lines that are remembered as shown: log lines carry a time, so a child that complains without end repeats none.
+MOST_REMEMBERED = 1000
 # Plain lines that concern nobody: the store's debug, verbose and notice (`PID:ROLE DATE TIME LEVEL message` with . - *)
 # and its advice on the machine, and what Envoy writes before it has read the format of its log.
 CHATTER = (
@@ -157,6 +159,8 @@ class ChildOutput:
     def once(self, text: str) -> None:
         """A line on the terminal, unless it already stands there since `forget`."""
         if text not in self._shown:
+            if len(self._shown) >= MOST_REMEMBERED:
+                self._shown.clear()
             self._shown.add(text)
             self.terminal.labelled(self.name, text)
 

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -91,6 +93,36 @@ def test_a_state_directory_that_is_too_deep_is_one_line_with_the_cure(config, tm
     result = run(config, "--state-dir", tmp_path / ("x" * 90))
 
     assert (result.exit_code, len(result.stderr.splitlines()), "--state-dir" in result.stderr) == (1, 1, True)
+
+
+@pytest.mark.usefixtures("envoy")
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_state_directory_that_is_a_file_is_one_line_with_the_cure(config, tmp_path, name):
+    (tmp_path / "file").touch()
+
+    result = run(config, "--state-dir", tmp_path / name)
+
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert result.stderr.startswith(f"error: {tmp_path / name}: ")
+    assert "choose another --state-dir" in result.stderr
+
+
+def test_an_unknown_log_level_is_one_line_before_anything_starts(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("TOLLGATE_LOG_LEVEL", "loud")
+
+    result = run(config, "--state-dir", tmp_path / "state")
+
+    expected = "error: 'loud' is no log level: write debug, info, warning or error\n"
+    assert (result.exit_code, result.stderr) == (1, expected)
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_process_of_its_own_says_what_is_wrong_with_its_log_level():
+    command = (sys.executable, "-m", "authz_service", "--listen", "unix:/l", "--control-plane", "unix:/x")
+
+    ended = subprocess.run((*command, "--log-level", "loud"), capture_output=True, text=True, check=False)
+
+    assert (ended.returncode, "--log-level: 'loud' is no log level" in ended.stderr) == (2, True)
 
 
 @pytest.mark.usefixtures("envoy")

@@ -3,7 +3,16 @@ import os
 
 import pytest
 
-from tollgate_cli.supervisor.output import LONGEST_LINE, ChildOutput, Lines, Mood, Terminal, concerns_operator, terminal
+from tollgate_cli.supervisor.output import (
+    LONGEST_LINE,
+    MOST_REMEMBERED,
+    ChildOutput,
+    Lines,
+    Mood,
+    Terminal,
+    concerns_operator,
+    terminal,
+)
 
 
 def output(*, verbose=False, mood=Mood.RUNNING):
@@ -66,6 +75,15 @@ def test_every_byte_goes_into_the_log_and_only_news_to_the_terminal():
 
     assert child.log.getvalue() == b'{"level": "info"}\nerror: no\n'
     assert stream.getvalue() == "authz         | error: no\n"
+
+
+def test_a_child_that_never_says_the_same_twice_costs_no_memory():
+    child, _ = output()
+
+    for number in range(3 * MOST_REMEMBERED):
+        child.once(f"complaint {number}")
+
+    assert len(child._shown) <= MOST_REMEMBERED
 
 
 def test_a_reason_that_repeats_is_shown_once_until_the_child_was_well():
