@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Final
 
-from authz_service.identity import Grant, UnusablePart, identity_part
+from authz_service.identity import Grant
 from authz_service.jose import CLAIM, EXPIRED, PREMATURE, TokenRefused
+from service_kit.identity_part import UnusablePart, identity_part
 
 # 9999-12-31T23:59:59Z: beyond it a number is no date.
 _LATEST: Final = 253_402_300_799

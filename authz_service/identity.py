@@ -1,23 +1,6 @@
-"""What a verified credential grants, in the very characters in which it travels to everything downstream.
+"""What a verified credential grants, in the very characters in which it travels to everything downstream."""
 
-Every part of an identity becomes an HTTP header value. A part is encoded once, where it is read from a policy or a
-token, and compared only in its encoded form; the encoding is injective, so two identities never meet in one header.
-"""
-
-import re
 from dataclasses import dataclass
-from typing import Final
-from urllib.parse import quote
-
-from service_kit.contract import MISSING
-
-LONGEST_PART: Final = 256
-_VISIBLE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
-_PLAIN: Final = re.compile(r"[\x21-\x24\x26-\x7e]+")
-
-
-class UnusablePart(ValueError):  # noqa: N818 - a verdict on data that callers map to a denial or a NACK
-    """A text that cannot stand in an identity header: empty, too long, or the sign for "missing"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +15,3 @@ class Grant:
     scopes: frozenset[str]
     roles: frozenset[str]
     forward: bool
-
-
-def identity_part(text: str) -> str:
-    """The text with everything but visible ASCII percent-encoded, `%` too; UnusablePart where none can stand for it."""
-    try:
-        encoded = text if _PLAIN.fullmatch(text) else quote(text, safe=_VISIBLE)
-    except UnicodeEncodeError as error:  # JSON can spell half of a surrogate pair
-        raise UnusablePart("is not Unicode text") from error
-    if not encoded:
-        raise UnusablePart("is empty")
-    if encoded == MISSING:
-        raise UnusablePart(f"is {MISSING!r}, which stands for a missing value")
-    if len(encoded) > LONGEST_PART:
-        raise UnusablePart(f"is longer than {LONGEST_PART} bytes")
-    return encoded

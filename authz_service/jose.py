@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from authz_service.strict_json import strict_object
+from service_kit.strict_json import strict_object
 
 _SEGMENT: Final = re.compile(rb"[A-Za-z0-9_-]+")
 _SEGMENTS: Final = 3

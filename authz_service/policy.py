@@ -12,9 +12,10 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from authz_service.claims import ClaimNames, Lifetime
-from authz_service.identity import Grant, UnusablePart, identity_part
-from authz_service.keys import KeySet, UnusableKeys, jwks_keys, secret_keys
+from authz_service.identity import Grant
+from service_kit.identity_part import UnusablePart, identity_part
 from service_kit.subscription import PolicyRejected
+from service_kit.verification_keys import KeySet, UnusableKeys, jwks_keys, secret_keys
 from tollgate_pb.tollgate.policy.v1 import policy_pb2 as policy_pb
 
 LONGEST_LEEWAY: Final = 60

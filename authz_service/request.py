@@ -13,7 +13,6 @@ from envoy.service.auth.v3 import attribute_context_pb2 as attribute_pb
 from envoy.service.auth.v3 import external_auth_pb2 as auth_pb
 from google.protobuf.message import DecodeError
 
-from authz_service.identity import UnusablePart, identity_part
 from service_kit.contract import (
     CREDENTIAL_BEARER,
     CREDENTIAL_JWT,
@@ -26,6 +25,7 @@ from service_kit.contract import (
     MISSING,
     REQUEST_ID_HEADER,
 )
+from service_kit.identity_part import UnusablePart, identity_part
 
 KINDS: Final = frozenset({CREDENTIAL_JWT, CREDENTIAL_BEARER})
 # RFC 6749 3.3: what a scope may be made of; it is echoed in a quoted string of WWW-Authenticate.

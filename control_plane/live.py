@@ -6,7 +6,7 @@ fails at any step changes nothing: it is logged with its line, counted, and show
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -72,7 +72,8 @@ class LiveConfiguration:
         self._metrics = Metrics(registry)
         self._current: Checked | None = None
         self._published: tuple[Snapshot, Snapshot] | None = None
-        self.status = Status(since=clock.now())
+        self._status = Status(since=clock.now())
+        self._metrics.valid.set_function(lambda: float(self._current is not None and not self.status.errors))
         self.files = frozenset({path})
 
     @property
@@ -81,6 +82,12 @@ class LiveConfiguration:
         if self._current is None:
             raise RuntimeError("the configuration is read before anything asks for it")
         return self._current
+
+    @property
+    def status(self) -> Status:
+        """What was wrong with the file, or why a service refuses what is in it."""
+        refused = tuple(f"{self._path}: refused by {reason}" for reason in self._publisher.refusals)
+        return replace(self._status, errors=(*self._status.errors, *refused))
 
     async def start(self) -> None:
         """Makes the first configuration live, or raises InvalidConfig: there is nothing yet to fall back on."""
@@ -110,8 +117,7 @@ class LiveConfiguration:
             self._published = snapshots
         self._current = checked
         self.files = checked.loaded.files
-        self.status = Status(since=self._clock.now() if is_new else self.status.since)
-        self._metrics.valid.set(1)
+        self._status = Status(since=self._clock.now() if is_new else self._status.since)
         if is_new:
             self._went_live(checked, began)
 
@@ -152,6 +158,5 @@ class LiveConfiguration:
         texts = tuple(map(str, error.errors))
         for text in texts:
             self._log.error("configuration rejected, the last good one stays live", error=text)
-        self.status = Status(since=self.status.since, errors=texts)
+        self._status = Status(since=self._status.since, errors=texts)
         self._metrics.loads.labels("rejected").inc()
-        self._metrics.valid.set(0)

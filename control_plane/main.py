@@ -103,7 +103,7 @@ async def serve(chosen: Settings, environ: Mapping[str, str]) -> None:
     clock, registry, health = SystemClock(), process_registry(), Health(NAME)
     await health.start()
     ads = Ads(clock=clock, log=log, registry=registry)
-    publisher = Publisher(ads, clock)
+    publisher = Publisher(ads, clock, log)
     live = LiveConfiguration(
         chosen.config,
         environ=environ,

@@ -14,6 +14,7 @@ from control_plane.server.types import ENVOYS, SERVICES
 from control_plane.snapshot import EMPTY, Resource, Snapshot, snapshot
 from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE
 from service_kit.clock import Clock
+from service_kit.log import Logger
 from service_kit.race import first_ended
 
 SERVICES_SECONDS = 1.0
@@ -39,14 +40,17 @@ class Release:
 class Publisher:
     """Takes releases at any time and rolls out the latest; `run` does the work."""
 
-    def __init__(self, ads: Ads, clock: Clock, *, linger: float = LINGER_SECONDS) -> None:
+    def __init__(self, ads: Ads, clock: Clock, log: Logger, *, linger: float = LINGER_SECONDS) -> None:
         self._ads = ads
         self._clock = clock
+        self._log = log
         self._linger = linger
         self._wanted: Release | None = None
         self._served = Release(EMPTY, EMPTY)
         self._settled = self._served  # the last release that nobody refused
         self._unused_since: dict[Key, float] = {}  # what is served beside it, for requests that are on their way
+        # Why the services refuse the latest release, which therefore does not reach Envoy.
+        self.refusals: tuple[str, ...] = ()
         self._news = asyncio.Event()
         self._done = asyncio.Event()
 
@@ -84,7 +88,11 @@ class Publisher:
     async def _roll_out(self, wanted: Release) -> None:
         before = self._served
         self._serve(Release(before.envoy, union(before.policies, wanted.policies)))
+        self.refusals = ()
         if not await self._judged(SERVICES.cluster, SERVICES_SECONDS):
+            return
+        if refusals := self._ads.refusals(SERVICES.cluster):
+            self._withdraw(before, refusals)
             return
         self._serve(Release(with_referred(wanted.envoy, before.envoy), self._served.policies))
         if not await self._judged(ENVOYS.cluster, ENVOYS_SECONDS):
@@ -99,6 +107,14 @@ class Publisher:
         now = self._clock.monotonic()
         unused = _keys(self._served) - _keys(wanted)
         self._unused_since = {key: self._unused_since.get(key, now) for key in unused}
+
+    def _withdraw(self, before: Release, refusals: tuple[str, ...]) -> None:
+        """Routes of a release whose policies are refused would be judged by the old ones: none of it goes live."""
+        self.refusals = refusals
+        for reason in refusals:
+            self._log.error("configuration refused by a service, the last good one stays live", reason=reason)
+        if before.policies is not EMPTY:  # at the first release there is nothing to go back to
+            self._serve(before)
 
     def _remove_unused(self) -> None:
         if not self._unused_since:

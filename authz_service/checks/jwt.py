@@ -13,10 +13,11 @@ from jwt.exceptions import InvalidAudienceError, MissingRequiredClaimError, PyJW
 
 from authz_service.case import INVALID_TOKEN_CHALLENGE, Case, Credential, Denial
 from authz_service.claims import expiry, grant_from_claims
-from authz_service.identity import Grant, identity_part
+from authz_service.identity import Grant
 from authz_service.jose import AUDIENCE, CLAIM, EXPIRED, INVALID, PREMATURE, TokenRefused, Unverified, read_unverified
 from authz_service.policy import Issuer, Policy
 from service_kit.contract import CREDENTIAL_JWT
+from service_kit.identity_part import identity_part
 
 MESSAGES: Final[Mapping[str, str]] = {
     INVALID: "The token is not accepted: get a new one from an issuer that this gateway trusts.",

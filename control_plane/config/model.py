@@ -38,6 +38,7 @@ Algorithm = Literal[HmacAlgorithm, AsymmetricAlgorithm]
 HMAC_SECRET_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
 SMALLEST_HMAC_SECRET: Final = 32
 SMALLEST_TOKEN: Final = 16
+LARGEST_TOKEN: Final = 4096  # the authorizer looks at 8192 bytes
 # RFC 6750, section 2.1: what may follow `Bearer`; a comma would join two credentials.
 BEARER_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 DEFAULT_BODY_LIMIT: Final = 8 * 2**20
@@ -85,6 +86,8 @@ def _bearer_secret(secret: SecretStr) -> SecretStr:
     text = secret.get_secret_value()
     if len(text.encode()) < SMALLEST_TOKEN:
         raise Mistake(f"the token is shorter than {SMALLEST_TOKEN} bytes", SECRET_CURE)
+    if len(text) > LARGEST_TOKEN:
+        raise Mistake(f"the token is longer than {LARGEST_TOKEN} bytes", SECRET_CURE)
     if not BEARER_TOKEN.fullmatch(text):
         raise Mistake("the token holds characters that a bearer token cannot have", SECRET_CURE)
     if text.count(".") == 2:  # noqa: PLR2004 - the dots of header.payload.signature

@@ -35,7 +35,9 @@ RATE_PATTERN = r"^[0-9]{1,18}/(second|minute|hour|day)$"
 SIZE_PATTERN = r"^[0-9]{1,18}(B|KB|MB|GB|KiB|MiB|GiB)$"
 NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
 TEXT_PATTERN = r"^.+$"
-WORD_PATTERN = r"^[!-+\--~]{1,256}$"
+# Visible ASCII but for a comma, which joins headers; for `"` and `\`, which scopes cannot have (RFC 6749 3.3); and for
+# `%`, by which identity headers encode the rest.
+WORD_PATTERN = r"^[!#$&-+\--\[\]-~]{1,256}$"
 HOST_PATTERN = r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
 ADDRESS_PATTERN = r"^.+:[0-9]{1,5}$"
 URL_PATTERN = r"^http://"
@@ -161,7 +163,9 @@ def name(text: str) -> str:
 def word(text: str) -> str:
     """An identity's part, scope or role: it travels in a header and in comma-separated lists."""
     if not re.fullmatch(WORD_PATTERN, text):
-        raise Mistake("cannot travel in a header", "use up to 256 visible ASCII characters, no comma", value=text)
+        raise Mistake(
+            "cannot travel in a header", 'use up to 256 visible ASCII characters, none of , % " and \\', value=text
+        )
     if text == MISSING:
         raise Mistake("stands for a missing value", "choose another word", value=text)
     return text

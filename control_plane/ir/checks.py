@@ -3,19 +3,18 @@
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 
-import jwt
-
 from control_plane.config import model as config
 from control_plane.config.errors import Path, Problem, did_you_mean
 from control_plane.ir import model as ir
 from control_plane.ir.order import indistinct
 from control_plane.ir.rules import accepted, dimensions, limit_of
 from service_kit.endpoint import TcpEndpoint
+from service_kit.verification_keys import UnusableKeys, jwks_keys, secret_keys
 
 IDENTITY_DIMENSIONS = frozenset({ir.Dimension.SUBJECT, ir.Dimension.TENANT, ir.Dimension.CONSUMER})
 # Paths that Envoy itself answers on every listener.
 RESERVED_PATHS = ("/health", "/readyz")
-JWKS_CURE = "write a JSON Web Key Set (RFC 7517) with public keys"
+JWKS_CURE = "write a JSON Web Key Set (RFC 7517) with public keys for the algorithms named"
 
 
 def problems(source: config.Config, files: Mapping[str, bytes]) -> Iterator[Problem]:
@@ -107,12 +106,18 @@ def _identity_problems(source: config.Config) -> Iterator[Problem]:
 
 def _unreadable_keys(source: config.Config, files: Mapping[str, bytes]) -> Iterator[Problem]:
     for index, issuer in enumerate(source.identity.jwt):
-        if not isinstance(issuer.keys, config.FileKeys):
-            continue
+        path: Path = ("identity", "jwt", index, "keys")
+        keys = issuer.keys
         try:
-            jwt.PyJWKSet.from_json(files[issuer.keys.file].decode())
-        except (ValueError, RecursionError, jwt.PyJWTError) as error:
-            yield Problem(("identity", "jwt", index, "keys", "file"), f"{issuer.keys.file}: {error}", JWKS_CURE)
+            if isinstance(keys, config.FileKeys):
+                jwks_keys(files[keys.file].decode(), issuer.algorithms)
+            else:
+                secret_keys(keys.secret.get_secret_value().encode(), issuer.algorithms)
+        except (UnusableKeys, UnicodeDecodeError) as error:
+            if isinstance(keys, config.FileKeys):
+                yield Problem((*path, "file"), f"{keys.file}: {error}", JWKS_CURE)
+            else:
+                yield Problem((*path, "secret"), str(error), config.SECRET_CURE)
 
 
 def _route_problems(source: config.Config, route: config.Route, path: Path) -> Iterator[Problem]:

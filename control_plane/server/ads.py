@@ -84,6 +84,18 @@ class Ads:
         """Whether a connected consumer of the group keeps an older state because it NACKed this one."""
         return any(session.stream.refuses() for session in self._of(cluster))
 
+    def refusals(self, cluster: str) -> tuple[str, ...]:
+        """Why the group as a whole refuses: one reason a type that every consumer of it has NACKed."""
+        nacks: dict[str, list[tuple[str, Nack | None]]] = {}
+        for session in self._of(cluster):
+            for type_url, subscription in session.stream.subscriptions.items():
+                nacks.setdefault(type_url, []).append((session.node.id, subscription.nack))
+        return tuple(
+            f"{node}: {nack.message}"
+            for node, nack in (found[0] for found in nacks.values() if all(nack is not None for _, nack in found))
+            if nack is not None
+        )
+
     def converged(self, cluster: str) -> bool:
         """Whether every connected consumer of the group runs the current snapshot."""
         return all(session.status(self._snapshot(cluster)).converged for session in self._of(cluster))

@@ -118,6 +118,25 @@ async def test_what_last_good_needs_stays_while_an_envoy_refuses_the_new_routes(
         assert names(await service.take()) == ["-route/a"]
 
 
+async def test_routes_stay_as_they_were_while_a_service_refuses_the_new_policies() -> None:
+    async with line(gateway(a="a"), policies("route/a")) as (releases, envoy, service):
+        releases.publish(gateway(b="b"), policies("route/b"))
+        await service.nack(await service.next(), "a key is too short")
+        await releases.published()
+
+        await envoy.quiet()
+        assert [reason.partition(": ")[2] for reason in releases.refusals] == ["a key is too short"]
+        # The services are offered the last good policies again; the refused one is not among them.
+        assert names(await service.take()) == ["-route/b"]
+
+        releases.publish(gateway(c="c"), policies("route/a", "route/c"))
+        assert names(await service.take()) == ["route/c"]
+        assert names(await envoy.take()) == ["c"]
+        await envoy.take()
+        await releases.published()
+        assert releases.refusals == ()
+
+
 async def test_a_service_that_never_answers_delays_a_release_for_a_bounded_time() -> None:
     async with line(gateway(a="a"), policies("route/a")) as (releases, envoy, service):
         releases.publish(gateway(a="a", b="b"), policies("route/a", "route/b"))

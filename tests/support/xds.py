@@ -58,7 +58,7 @@ async def control_plane(
 @asynccontextmanager
 async def publisher(ads: Ads, *, linger: float = 0.0) -> AsyncIterator[Publisher]:
     """A publisher at work; what leaves lingers for so many seconds."""
-    found = Publisher(ads, SystemClock(), linger=linger)
+    found = Publisher(ads, SystemClock(), structlog.get_logger(), linger=linger)
     task = asyncio.create_task(found.run())
     try:
         yield found

@@ -33,6 +33,7 @@ class Published:
     def __init__(self) -> None:
         self.releases: list[tuple[Snapshot, Snapshot]] = []
         self.broken: Exception | None = None
+        self.refusals: tuple[str, ...] = ()
 
     def publish(self, envoy: Snapshot, policies: Snapshot) -> None:
         if self.broken:
@@ -147,6 +148,14 @@ async def test_a_fault_of_ours_costs_the_change_and_not_the_process(tmp_path: Pa
         await found.live.reload()
         assert found.live.status.errors == ()
         assert sorted(found.route_names) == ["email", "more"]
+
+
+async def test_what_a_service_refuses_is_shown_with_the_file(tmp_path: Path) -> None:
+    async with started(tmp_path) as found:
+        found.published.refusals = ("authz_service-1: a key is too short",)
+
+        assert found.live.status.errors == (f"{tmp_path}/gateway.yaml: refused by authz_service-1: a key is too short",)
+        assert found.metric("tollgate_config_valid") == 0
 
 
 async def test_an_invalid_change_keeps_the_last_good_one_and_is_seen(tmp_path: Path) -> None:

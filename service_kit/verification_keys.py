@@ -15,8 +15,8 @@ from jwt import PyJWK
 from jwt.algorithms import HMACAlgorithm, get_default_algorithms
 from jwt.exceptions import PyJWTError
 
-from authz_service.identity import UnusablePart, identity_part
-from authz_service.strict_json import strict_object
+from service_kit.identity_part import UnusablePart, identity_part
+from service_kit.strict_json import strict_object
 
 MOST_KEYS: Final = 100
 LARGEST_SET: Final = 1 << 20
@@ -38,7 +38,7 @@ _LARGEST_RSA: Final = 8192
 _PUBLIC_MEMBERS: Final = frozenset({"kty", "crv", "n", "e", "x", "y"})
 
 
-class UnusableKeys(ValueError):  # noqa: N818 - a verdict on data that policy.py maps to a NACK
+class UnusableKeys(ValueError):  # noqa: N818 - a verdict on data that the authorizer maps to a NACK, and the compiler to a mistake
     """Keys that cannot be used; the message never quotes them."""
 
 

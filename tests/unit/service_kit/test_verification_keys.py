@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 
-from authz_service.keys import LARGEST_SET, UnusableKeys, jwks_keys, secret_keys
+from service_kit.verification_keys import LARGEST_SET, UnusableKeys, jwks_keys, secret_keys
 from tests.support.authz import SECRET, ec_jwk, jwks, rsa_jwk, rsa_key, unpadded
 
 RS256 = ["RS256"]

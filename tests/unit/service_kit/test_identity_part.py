@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_service.identity import LONGEST_PART, UnusablePart, identity_part
+from service_kit.identity_part import LONGEST_PART, UnusablePart, identity_part
 
 
 @pytest.mark.parametrize(

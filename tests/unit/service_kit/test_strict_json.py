@@ -1,6 +1,6 @@
 import pytest
 
-from authz_service.strict_json import strict_object
+from service_kit.strict_json import strict_object
 
 
 def test_an_object_is_what_it_says():
