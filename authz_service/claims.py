@@ -59,9 +59,11 @@ def grant_from_claims(claims: Claims, names: ClaimNames, *, key_id: str | None, 
     subject = _part(claims, names.subject)
     if subject is None:
         raise TokenRefused("subject_missing", code=CLAIM)
+    named = _part(claims, names.consumer)
     return Grant(
         subject=subject,
-        consumer=_part(claims, names.consumer) if names.consumer else subject,
+        consumer=named if names.consumer else subject,
+        named_consumer=named,
         tenant=_part(claims, names.tenant),
         plan=_part(claims, names.plan),
         key_id=key_id,

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Who calls and what they may. `None` is a part nobody named; the texts are encoded by `identity_part`."""
+    """Who calls and what they may. `None` is a part nobody named; the texts are encoded by `identity_part`.
+
+    `named_consumer` is the consumer that the credential names on purpose: only by it is a declared one found.
+    """
 
     subject: str
     consumer: str | None
+    named_consumer: str | None
     tenant: str | None
     plan: str | None
     key_id: str | None

@@ -151,9 +151,11 @@ def _bearer_grant(token: policy_pb.BearerToken) -> Grant:
     where = f"of bearer token {token.name!r}"
     name = _text(token.name, "a bearer token's name")
     subject = _optional(token.subject, f"subject {where}")
+    consumer = _optional(token.consumer, f"consumer {where}")
     return Grant(
         subject=subject or name,
-        consumer=_optional(token.consumer, f"consumer {where}") or subject or name,
+        consumer=consumer or subject or name,
+        named_consumer=consumer,
         tenant=_optional(token.tenant, f"tenant {where}"),
         plan=_optional(token.plan, f"plan {where}"),
         key_id=name,

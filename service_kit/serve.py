@@ -103,7 +103,8 @@ async def until_stopped(*work: Coroutine[Any, Any, None]) -> None:
     except Exception as error:
         raise ProcessFailed(f"background work failed: {error!r}") from error
     if ended > 0:
-        raise ProcessFailed(f"background work ended unasked: {work[ended - 1]!r}")
+        name = getattr(work[ended - 1], "__qualname__", "unnamed")  # typing's Coroutine does not promise it
+        raise ProcessFailed(f"background work ended unasked: {name}")
 
 
 async def stop_signal() -> None:

@@ -101,6 +101,8 @@ class PolicySubscription:
                 await self._follow()
             except grpc.aio.AioRpcError as error:
                 self._report_loss(error)
+            except OSError as error:  # certificates, while somebody swaps them
+                self._log.warning("certificates cannot be read", file=error.filename, reason=error.strerror)
             await asyncio.sleep(_backoff(self._failures))
             self._failures += 1
 
@@ -115,13 +117,23 @@ class PolicySubscription:
                 self._restore(type_url, named)
 
     def _restore(self, type_url: str, named: Mapping[str, Held]) -> None:
-        try:
-            self._consumer.apply(type_url, {name: held.body for name, held in named.items()}, ())
-        except PolicyRejected as error:
-            self._log.warning("cached policies ignored", type=type_url, reason=str(error))
+        rejection = self._rejection(type_url, named, ())
+        if rejection is not None:
+            self._log.warning("cached policies ignored", type=type_url, reason=rejection)
             return
         self._keep(type_url, named, ())
         self._log.info("policies restored", type=type_url, count=len(named))
+
+    def _rejection(self, type_url: str, changed: Mapping[str, Held], removed: Collection[str]) -> str | None:
+        """Why the consumer does not take the change; None where it did."""
+        try:
+            self._consumer.apply(type_url, {name: held.body for name, held in changed.items()}, removed)
+        except PolicyRejected as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - a policy that breaks its reader is refused; it would come again
+            self._log.exception("policy not readable", type=type_url)
+            return f"a fault while reading it: {error!r}"
+        return None
 
     async def _follow(self) -> None:
         """One stream, until it ends."""
@@ -160,13 +172,12 @@ class PolicySubscription:
         answer = discovery_pb.DeltaDiscoveryRequest(type_url=type_url, response_nonce=response.nonce)
         changed = {item.name: Held(item.version, item.resource.value) for item in response.resources}
         removed = tuple(response.removed_resources)
-        try:
-            self._consumer.apply(type_url, {name: held.body for name, held in changed.items()}, removed)
-        except PolicyRejected as error:
-            answer.error_detail.CopyFrom(status_pb.Status(code=code_pb.INVALID_ARGUMENT, message=str(error)))
+        rejection = self._rejection(type_url, changed, removed)
+        if rejection is not None:
+            answer.error_detail.CopyFrom(status_pb.Status(code=code_pb.INVALID_ARGUMENT, message=rejection))
             answers.put_nowait(answer)
             self._updates.labels(type_url, "rejected").inc()
-            self._log.warning("policy rejected", type=type_url, reason=str(error))
+            self._log.warning("policy rejected", type=type_url, reason=rejection)
             return
         self._keep(type_url, changed, removed)
         answers.put_nowait(answer)

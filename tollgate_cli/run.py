@@ -21,6 +21,7 @@ from tollgate_cli.supervisor.lock import StateDirInUse, lock_for_exec, superviso
 from tollgate_cli.supervisor.output import Terminal, standard_terminal
 from tollgate_cli.supervisor.preflight import PortInUse, check_addresses
 from tollgate_cli.supervisor.processes import Gateway
+from tollgate_cli.supervisor.rotation import Rotation
 from tollgate_cli.supervisor.supervisor import Plan, StopRequests, supervise
 
 DEFAULT_STATE_DIR = Path(".tollgate")
@@ -62,7 +63,7 @@ def run(
     try:
         if only is None:
             assert config is not None  # noqa: S101 - refused above; the type checker cannot see it
-            _run_all(config, state_dir, environ, verbose=verbose)
+            run_all(config, state_dir, environ, verbose=verbose)
         else:
             _become(only.value, config, state_dir, control_plane, environ)
     except EXPECTED as error:
@@ -79,7 +80,10 @@ def _line(error: Exception) -> str:
     return f"error: {error}"
 
 
-def _run_all(config: Path, state_dir: Path, environ: Mapping[str, str], *, verbose: bool) -> None:
+def run_all(
+    config: Path, state_dir: Path, environ: Mapping[str, str], *, verbose: bool, rotation: Rotation | None = None
+) -> None:
+    """Runs every process until the operator asks to stop."""
     log_level(environ.get(LOG_LEVEL_VARIABLE))  # else each process would say so, again and again
     place = layout(state_dir)
     compiled = compile_file(config, environ)
@@ -88,7 +92,14 @@ def _run_all(config: Path, state_dir: Path, environ: Mapping[str, str], *, verbo
     with supervisor_lock(place):
         check_addresses(config, compiled.listeners, compiled.admin_address)
         _write_bootstrap(gateway)
-        plan = Plan(processes.processes(gateway), place, compiled.listeners, compiled.admin_address, verbose=verbose)
+        plan = Plan(
+            specs=processes.processes(gateway),
+            layout=place,
+            listeners=compiled.listeners,
+            admin=compiled.admin_address,
+            verbose=verbose,
+            rotation=rotation or Rotation(),
+        )
         uvloop.run(_supervise(plan, standard_terminal(environ)))
 
 

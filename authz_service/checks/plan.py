@@ -1,4 +1,8 @@
-"""Settles tenant and plan: a declared consumer's own come first, then the credential's, then the default plan."""
+"""Settles consumer, tenant and plan: a declared consumer's own first, then the credential's, then the default plan.
+
+A declared consumer is found by the name that a credential gives on purpose, never by its subject: where users choose
+their subject, they would choose their plan. A subject that is called like a declared consumer has no consumer.
+"""
 
 from dataclasses import replace
 
@@ -18,8 +22,10 @@ def plan(case: Case) -> Case | Denial:
     if case.grant is None:
         return case
     grant = case.grant
-    declared = case.policy.consumers.get(grant.consumer, _UNDECLARED) if grant.consumer else _UNDECLARED
+    consumers = case.policy.consumers
+    declared = consumers.get(grant.named_consumer, _UNDECLARED) if grant.named_consumer else _UNDECLARED
+    consumer = grant.consumer if grant.named_consumer or grant.consumer not in consumers else None
     chosen = declared.plan or grant.plan or case.policy.default_plan
     if chosen is not None and chosen not in case.policy.plans:
         return UNKNOWN_PLAN
-    return replace(case, grant=replace(grant, tenant=declared.tenant or grant.tenant, plan=chosen))
+    return replace(case, grant=replace(grant, consumer=consumer, tenant=declared.tenant or grant.tenant, plan=chosen))

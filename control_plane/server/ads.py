@@ -90,11 +90,9 @@ class Ads:
         for session in self._of(cluster):
             for type_url, subscription in session.stream.subscriptions.items():
                 nacks.setdefault(type_url, []).append((session.node.id, subscription.nack))
-        return tuple(
-            f"{node}: {nack.message}"
-            for node, nack in (found[0] for found in nacks.values() if all(nack is not None for _, nack in found))
-            if nack is not None
-        )
+        refused = (found for found in nacks.values() if all(nack is not None for _, nack in found))
+        firsts = (next(iter(found)) for found in refused)
+        return tuple(f"{node}: {nack.message}" for node, nack in firsts if nack is not None)
 
     def converged(self, cluster: str) -> bool:
         """Whether every connected consumer of the group runs the current snapshot."""

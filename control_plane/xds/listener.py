@@ -28,7 +28,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation.v3 import (
     HeaderMutation as EarlyHeaderMutation,
 )
-from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
+from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
 from envoy_data_plane.google.protobuf import Any
 
 from control_plane.config.values import LARGEST_BODY_LIMIT
@@ -101,13 +101,15 @@ def connection_manager(gateway: Gateway, item: ListenerIR, wiring: Wiring) -> Ht
 
 def _clients_internal_headers_removed() -> TypedExtensionConfig:
     """Before the route is chosen: a filter of the chain would act too late."""
-    prefixes = [
-        HeaderMutation(
-            remove_on_match=HeaderMutationRemoveOnMatch(key_matcher=StringMatcher(prefix=prefix, ignore_case=True))
-        )
-        for prefix in contract.CLIENT_FORBIDDEN_PREFIXES
+    removed = [
+        HeaderMutation(remove_on_match=HeaderMutationRemoveOnMatch(key_matcher=_pattern(names)))
+        for names in contract.CLIENT_FORBIDDEN_HEADERS
     ]
-    mutation = EarlyHeaderMutation(mutations=[*prefixes, HeaderMutation(remove=contract.REQUEST_ID_HEADER)])
+    mutation = EarlyHeaderMutation(mutations=removed)
     return TypedExtensionConfig(
         name="envoy.http.early_header_mutation.header_mutation", typed_config=Any.pack(mutation)
     )
+
+
+def _pattern(regex: str) -> StringMatcher:
+    return StringMatcher(safe_regex=RegexMatcher(regex=regex))

@@ -6,6 +6,7 @@ AUTHZ_CLUSTER: Final = "tollgate:authz"
 RATELIMIT_CLUSTER: Final = "tollgate:ratelimit"
 ROUTES: Final = "tollgate:routes"
 NO_ROUTE: Final = "tollgate:no-route"
+ODD_METHOD: Final = "tollgate:odd-method"
 
 # HTTP filters, as typed_per_filter_config names them. A misspelt one would switch the rule off in silence, so every
 # use is checked against FILTER_CHAIN before a snapshot is published.

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import BinaryIO, TextIO
+from typing import Protocol, TextIO
 
 import typer
 
@@ -131,13 +131,19 @@ class Lines:
         return self.feed(b"\n") if self.rest else []
 
 
+class Log(Protocol):
+    """Where bytes are kept; OSError where they cannot be."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
 @dataclass
 class ChildOutput:
     """Where one child's output goes. A line that repeats at each restart is shown once."""
 
     name: str
     terminal: Terminal
-    log: BinaryIO
+    log: Log
     verbose: bool
     mood: Mood = Mood.STARTING
     _lines: Lines = field(default_factory=Lines)

@@ -3,9 +3,8 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from typing import BinaryIO
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
 
 from service_kit.clock import Clock
 from service_kit.endpoint import TcpEndpoint
@@ -15,6 +14,7 @@ from tollgate_cli.supervisor.health import answers_ready, healthy, url_of
 from tollgate_cli.supervisor.layout import Layout
 from tollgate_cli.supervisor.output import ChildOutput, Mood, Terminal
 from tollgate_cli.supervisor.processes import ENVOY, STOP_ORDER, ProcessSpec
+from tollgate_cli.supervisor.rotation import Rotation, access_log, keep_small, log_file
 
 READY_POLL = 0.1
 READY_PATIENCE = 30.0
@@ -33,6 +33,7 @@ class Plan:
     listeners: Mapping[str, TcpEndpoint]
     admin: TcpEndpoint
     verbose: bool = False
+    rotation: Rotation = field(default_factory=Rotation)
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
@@ -60,25 +61,23 @@ class StopRequests:
 async def supervise(plan: Plan, terminal: Terminal, clock: Clock, stop: StopRequests) -> None:
     """Runs the processes until the operator asks to stop; then none of them is left."""
     with ExitStack() as files:
+        logs = [files.enter_context(closing(log_file(plan.layout.log(spec.name)))) for spec in plan.specs]
+        record = access_log(plan.layout.access_log, plan.layout.sockets.envoy)
         outputs = [
-            ChildOutput(spec.name, terminal, files.enter_context(_log(plan, spec)), plan.verbose) for spec in plan.specs
+            ChildOutput(spec.name, terminal, log, plan.verbose) for spec, log in zip(plan.specs, logs, strict=True)
         ]
         children = [Child(spec, output, clock) for spec, output in zip(plan.specs, outputs, strict=True)]
         async with asyncio.TaskGroup() as tasks:
             for child in children:
                 tasks.create_task(child.run())
             announcer = tasks.create_task(_announce(plan, outputs, terminal, clock))
+            rotator = tasks.create_task(keep_small((*logs, record), plan.rotation, terminal))
             await stop.once.wait()
             announcer.cancel()
             _set_mood(outputs, Mood.STOPPING)
             await _stop_all(children, terminal, clock, stop)
+            rotator.cancel()
     terminal.line("stopped")
-
-
-def _log(plan: Plan, spec: ProcessSpec) -> BinaryIO:
-    path = plan.layout.log(spec.name)
-    path.touch(mode=0o600)
-    return path.open("ab", buffering=0)
 
 
 def _set_mood(outputs: Sequence[ChildOutput], mood: Mood) -> None:

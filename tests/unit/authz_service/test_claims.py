@@ -52,7 +52,7 @@ def test_claims_that_were_not_chosen_are_not_read():
     names = ClaimNames(subject="sub", tenant=None, consumer=None, plan=None, scopes=None, roles=None)
 
     assert granted(names, org=7, plan=7, scope=7, roles=7) == Grant(
-        "ada", "ada", None, None, "k1", frozenset(), frozenset(), forward=False
+        "ada", "ada", None, None, None, "k1", frozenset(), frozenset(), forward=False
     )
 
 

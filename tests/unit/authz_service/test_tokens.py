@@ -3,7 +3,7 @@ import pytest
 from authz_service.identity import Grant
 from authz_service.tokens import LONGEST, VerifiedTokens
 
-GRANT = Grant("ada", "ada", None, None, None, frozenset(), frozenset(), forward=False)
+GRANT = Grant("ada", "ada", None, None, None, None, frozenset(), frozenset(), forward=False)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ async def test_a_refusal_is_told_in_envoys_own_words(compiled: Snapshot) -> None
     configuration = route_configuration_pb.RouteConfiguration.FromString(
         compiled.of(names.ROUTES_TYPE)[names.ROUTES].body
     )
-    configuration.virtual_hosts[0].routes[0].route.regex_rewrite.pattern.regex = "("
+    configuration.virtual_hosts[0].routes[1].route.regex_rewrite.pattern.regex = "("
 
     verdict = await envoy_verdict(
         with_resource(compiled, names.ROUTES_TYPE, names.ROUTES, configuration), envoy_binary()

@@ -98,14 +98,28 @@ async def test_a_service_is_serving_once_it_has_its_policies_and_stops_when_aske
             assert await asyncio.wait_for(process.wait(), 15) == 0
 
 
-async def test_a_fault_in_the_background_ends_the_process_with_one_line(folder: Path) -> None:
+async def test_a_policy_that_breaks_its_reader_is_refused_and_the_process_goes_on(folder: Path) -> None:
     async with control_plane(UnixEndpoint(folder / "xds.sock")) as xds:
         xds.ads.set_snapshot(SERVICES.cluster, policy(DEADLY))
-        async with plain_service(folder, "--log-level", "error") as process:
-            _, stderr = await asyncio.wait_for(process.communicate(), 20)
+        async with plain_service(folder, "--log-level", "error"):
+            await eventually(lambda: xds.ads.refusals(SERVICES.cluster), within=20)
+            assert "RuntimeError('a fault in the program')" in xds.ads.refusals(SERVICES.cluster)[-1]
 
-    assert process.returncode == 1
-    assert stderr.decode().splitlines() == ["error: background work failed: RuntimeError('a fault in the program')"]
+            xds.ads.set_snapshot(SERVICES.cluster, policy(b"1"))
+            await eventually(lambda: is_serving(f"unix:{folder}/service.sock"), within=20)
+
+
+async def test_a_fault_in_the_background_ends_the_process() -> None:
+    async def broken() -> None:
+        raise RuntimeError("a fault in the program")
+
+    async def short() -> None:
+        """Work that should have lasted."""
+
+    with pytest.raises(ProcessFailed, match=r"background work failed: RuntimeError\('a fault in the program'\)"):
+        await until_stopped(broken())
+    with pytest.raises(ProcessFailed, match=r"background work ended unasked: .*short"):
+        await until_stopped(short())
 
 
 async def test_a_port_in_use_ends_the_process_with_one_line(folder: Path) -> None:

@@ -33,7 +33,15 @@ def test_the_tenant_comes_from(consumer: policy_pb.Consumer, tenant: str):
 
 
 def test_a_subject_is_its_own_consumer():
-    assert gate(policy(consumers=[PRO])).present(signed(sub="acme", plan="free")).part("plan") == "pro"
+    assert gate(policy(consumers=[PRO])).present(signed(sub="ada")).part("consumer") == "ada"
+
+
+def test_a_subject_that_is_called_like_a_declared_consumer_does_not_become_it():
+    answer = gate(policy(consumers=[PRO])).present(signed(sub="acme", plan="free"))
+
+    assert {part: answer.part(part) for part in ("subject", "consumer", "tenant", "plan")} == {
+        "subject": "acme", "consumer": "-", "tenant": "-", "plan": "free",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("plan", ["gold", "PRO", "pro ", "pro%20"])

@@ -79,8 +79,9 @@ def envoys_choice(candidates: Iterable[Route], path: str, method: str, host: str
 
 
 def takes(match: route_pb.RouteMatch, path: str, method: str) -> bool:
-    if any(not re.fullmatch(header.string_match.safe_regex.regex, method) for header in match.headers):
-        return False
+    for header in match.headers:
+        if bool(re.fullmatch(header.string_match.safe_regex.regex, method)) == header.invert_match:
+            return False
     if match.HasField("path"):
         return path == match.path
     if match.HasField("prefix"):

@@ -2,6 +2,7 @@ import asyncio
 import io
 import signal
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.support.processes import python_process, python_spec, runs
 from tollgate_cli.supervisor import supervisor
 from tollgate_cli.supervisor.layout import create, layout
 from tollgate_cli.supervisor.output import Terminal
+from tollgate_cli.supervisor.rotation import Rotation
 from tollgate_cli.supervisor.supervisor import Plan, StopRequests, supervise
 
 # A stand-in for Envoy: answers every path of a port with 200.
@@ -120,6 +122,36 @@ async def test_the_logs_are_their_owners_alone(plan):
     assert {path.stat().st_mode & 0o777 for path in plan.layout.logs.iterdir()} == {0o600}
 
 
+# A stand-in that fills its pipe many times over before it says that it is done.
+TALKER = """
+import sys, time
+for _ in range(100):
+    print('x' * 10_000)
+print('error: done', flush=True)
+time.sleep(60)
+"""
+
+
+async def test_a_full_disk_stops_nobody(plan):
+    plan.layout.log("authz").symlink_to("/dev/full")
+    talker = python_spec("authz", TALKER, address=plan.specs[0].address)
+
+    async with supervised(replace(plan, specs=(talker,))) as (stream, _stop):
+        await eventually(lambda: "error: done" in stream.getvalue())
+
+    assert stream.getvalue().count("cannot write its log: No space left on device") == 1
+    assert stream.getvalue().endswith("stopped\n")
+
+
+async def test_logs_that_have_grown_are_renamed(plan):
+    talker = python_spec("authz", TALKER, address=plan.specs[0].address)
+    tiny = replace(plan, specs=(talker,), rotation=Rotation(size=100_000, every=0.01))
+
+    async with supervised(tiny):
+        await eventually(plan.layout.log("authz").with_name("authz.log.1").exists)
+        await eventually(lambda: plan.layout.log("authz").stat().st_size < 100_000)
+
+
 SUPERVISOR = """
 import asyncio, signal, sys
 from pathlib import Path
@@ -128,6 +160,7 @@ from service_kit.endpoint import TcpEndpoint, UnixEndpoint
 from tollgate_cli.supervisor.layout import create, layout
 from tollgate_cli.supervisor.output import Terminal
 from tollgate_cli.supervisor.processes import Health, ProcessSpec
+from tollgate_cli.supervisor.rotation import Rotation
 from tollgate_cli.supervisor.supervisor import Plan, StopRequests, supervise
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever runs the tests may ignore it
