@@ -150,6 +150,8 @@ METHODS = (
     plain("70 KB of headers", "/private/x", CREDENTIAL, b"X-Big: " + b"a" * 70_000, status=431),
     plain("200 headers", "/private/x", CREDENTIAL, *(b"X-%d: a" % number for number in range(200)), status=431),
     h2("h2: CONNECT of RFC 8441", "/private/x", pseudo={":method": "CONNECT", ":protocol": "bytestream"}),
+    h2("h2: a method in small letters", "/posts/x", pseudo={":method": "post"}, status=404),
+    h2("h2: a method in mixed letters", "/posts/x", pseudo={":method": "Post"}, status=404),
     h2("h2: a method with a line break", "/posts/x", pseudo={":method": "GET / HTTP/1.1\r\n"}),
     h2("h2: a header of the connection", "/public/x", ("connection", "close")),
     h2("h2: an upgrade", "/public/x", ("upgrade", "websocket")),
