@@ -69,7 +69,7 @@ REPLIES = (
           expression="response.code_details == 'max_duration_timeout'", answer=504),
     Reply("upstream_timeout", "The upstream did not accept a connection in time: retry in a moment.",
           expression="response.code_details.contains('connection_timeout')", answer=504),
-    Reply("idle_timeout", "The upstream sent nothing for too long: retry, or ask the operator for a longer one.",
+    Reply("idle_timeout", "The upstream sent nothing for too long: retry, or ask the operator for more time.",
           status=504, flags=("SI",)),
     Reply("idle_timeout", "Nothing was sent for too long: send the request without long pauses.", flags=("SI",)),
     Reply("upstream_unreachable", "The upstream cannot be reached: retry, or give the operator the request id.",
