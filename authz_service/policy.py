@@ -13,12 +13,12 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from authz_service.claims import ClaimNames, Lifetime
 from authz_service.identity import Grant
+from service_kit.contract import LONGEST_LEEWAY
 from service_kit.identity_part import UnusablePart, identity_part
 from service_kit.subscription import PolicyRejected
 from service_kit.verification_keys import KeySet, UnusableKeys, jwks_keys, secret_keys
 from tollgate_pb.tollgate.policy.v1 import policy_pb2 as policy_pb
 
-LONGEST_LEEWAY: Final = 60
 _DIGEST_SIZE: Final = 32
 
 

@@ -48,14 +48,10 @@ def compile_file(path: Path, environ: Mapping[str, str]) -> Checked:
     return Checked(loaded, built.gateway)
 
 
-def envoy_snapshot(gateway: Gateway, wiring: Wiring) -> Snapshot:
-    """Everything an Envoy is told; InconsistentSnapshot where the compiler itself is at fault."""
-    return checked(snapshot(_envoy_resources(gateway, wiring)), policy_snapshot(gateway))
-
-
-def policy_snapshot(gateway: Gateway) -> Snapshot:
-    """Everything the services are told."""
-    return snapshot(_policy_resources(gateway))
+def snapshots(gateway: Gateway, wiring: Wiring) -> tuple[Snapshot, Snapshot]:
+    """All that an Envoy and all that the services are told; InconsistentSnapshot where the compiler is at fault."""
+    policies = snapshot(_policy_resources(gateway))
+    return checked(snapshot(_envoy_resources(gateway, wiring)), policies), policies
 
 
 def _envoy_resources(gateway: Gateway, wiring: Wiring) -> Iterator[Resource]:

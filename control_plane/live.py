@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from control_plane.compile import Checked, compile_file, envoy_snapshot, policy_snapshot
+from control_plane.compile import Checked, compile_file, snapshots
 from control_plane.config.errors import ConfigError, InvalidConfig, Location, Problem
 from control_plane.consistency import InconsistentSnapshot
 from control_plane.envoy_check import envoy_verdict
@@ -110,11 +110,11 @@ class LiveConfiguration:
         began = self._clock.monotonic()
         checked = await asyncio.to_thread(compile_file, self._path, self._environ)
         self._refuse_a_moved_admin_address(checked)
-        snapshots = await self._snapshots(checked)
-        is_new = snapshots != self._published
+        release = await self._release(checked)
+        is_new = release != self._published
         if is_new:
-            self._publisher.publish(*snapshots)
-            self._published = snapshots
+            self._publisher.publish(*release)
+            self._published = release
         self._current = checked
         self.files = checked.loaded.files
         self._status = Status(since=self._clock.now() if is_new else self._status.since)
@@ -129,16 +129,16 @@ class LiveConfiguration:
             "configuration live", file=str(self._path), routes=len(checked.gateway.routes), seconds=round(took, 3)
         )
 
-    async def _snapshots(self, checked: Checked) -> tuple[Snapshot, Snapshot]:
+    async def _release(self, checked: Checked) -> tuple[Snapshot, Snapshot]:
         try:
-            envoy = await asyncio.to_thread(envoy_snapshot, checked.gateway, self._wiring)
+            envoy, policies = await asyncio.to_thread(snapshots, checked.gateway, self._wiring)
         except InconsistentSnapshot as error:
             raise self._whole_file(f"the compiler made an inconsistent snapshot, please report it: {error}") from error
         if self._envoy is not None:
             verdict = await envoy_verdict(envoy, self._envoy)
             if not verdict.accepted:
                 raise self._whole_file(f"Envoy refuses it: {verdict.reason}")
-        return envoy, policy_snapshot(checked.gateway)
+        return envoy, policies
 
     def _refuse_a_moved_admin_address(self, checked: Checked) -> None:
         if self._current is None or checked.admin_address == self._current.admin_address:

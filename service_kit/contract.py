@@ -35,6 +35,9 @@ LIMIT_NAMESPACE: Final = "tollgate.limit"
 # The profile of a route that asks for no identity.
 PUBLIC_PROFILE: Final = MISSING
 
+# Tolerance in seconds for a token's dates: more would keep expired tokens alive.
+LONGEST_LEEWAY: Final = 60
+
 # What the compiled route hands to the authorizer (`context_extensions`). The authorizer refuses keys it does not know.
 EXTENSION_ROUTE: Final = "route"
 EXTENSION_PROFILE: Final = "profile"

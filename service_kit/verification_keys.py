@@ -73,8 +73,8 @@ def secret_keys(secret: bytes, algorithms: Sequence[str]) -> KeySet:
     """The key set of a shared secret; UnusableKeys where it is short, or is really a public key."""
     if not HMAC.issuperset(algorithms):
         raise UnusableKeys("a secret serves HS256, HS384 and HS512 only: name no other algorithm, or give a JWKS")
-    shortest = max(SHORTEST_SECRET, *(int(name.removeprefix("HS")) // 8 for name in algorithms))
-    if len(secret) < shortest:  # RFC 7518 3.2: as long as the hash, or longer
+    shortest = shortest_secret(algorithms)
+    if len(secret) < shortest:
         raise UnusableKeys(f"the secret has {len(secret)} bytes, {', '.join(algorithms)} needs at least {shortest}")
     try:
         HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)  # refuses PEM, DER, SSH and JWK texts
@@ -82,6 +82,11 @@ def secret_keys(secret: bytes, algorithms: Sequence[str]) -> KeySet:
         raise UnusableKeys("the secret is a public key, a certificate or a JWK: everybody knows those") from error
     jwk = {"kty": "oct", "k": urlsafe_b64encode(secret).rstrip(b"=").decode("ascii")}
     return KeySet((VerificationKey(None, {name: PyJWK(jwk, name) for name in algorithms}),))
+
+
+def shortest_secret(algorithms: Sequence[str]) -> int:
+    """Bytes that a secret for these HMAC algorithms must have: as many as the longest hash (RFC 7518 3.2)."""
+    return max(SHORTEST_SECRET, *(int(name.removeprefix("HS")) // 8 for name in algorithms))
 
 
 def jwks_keys(text: str, algorithms: Sequence[str]) -> KeySet:

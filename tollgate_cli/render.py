@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from control_plane.compile import compile_file, envoy_snapshot, policy_snapshot
+from control_plane.compile import compile_file, snapshots
 from control_plane.config.errors import InvalidConfig
 from control_plane.ir.model import Gateway
 from control_plane.render import KINDS, rendered
@@ -63,7 +63,7 @@ def _wiring(place: Layout) -> Wiring:
 
 def _shown(gateway: Gateway, wiring: Wiring, kinds: frozenset[Kind]) -> Mapping[str, Any]:  # Any: plain data
     """The resources by kind and name, both sorted."""
-    envoy, policies = envoy_snapshot(gateway, wiring), policy_snapshot(gateway)
+    envoy, policies = snapshots(gateway, wiring)
     return {
         kind.value: rendered(policies if KINDS[kind] in POLICY_TYPES else envoy, kind.value) for kind in sorted(kinds)
     }

@@ -28,29 +28,31 @@ async def gathered(own: CollectorRegistry, targets: Iterable[Target]) -> bytes:
     """Everything in Prometheus text format; `tollgate_scrape_up` says whose part is missing."""
     wanted = tuple(targets)
     texts = dict(zip((target.process for target in wanted), await asyncio.gather(*map(_fetched, wanted)), strict=True))
-    ours = {"control_plane": generate_latest(own).decode()}
-    ours |= {process: text for process, text in texts.items() if text is not None and process != ENVOY}
+    envoy = texts.get(ENVOY)  # big, and without names of ours: passed on as it is
+    parsed = {process: _families(text) for process, text in texts.items() if process != ENVOY}
+    ours = {process: families for process, families in parsed.items() if families is not None}
+    up = {process: envoy is not None if process == ENVOY else process in ours for process in texts}
     merged = CollectorRegistry()
-    merged.register(_Families([*labelled(ours), scrape_up(texts)]))
-    return generate_latest(merged) + (texts.get(ENVOY) or "").encode()
+    merged.register(_Families([*labelled({"control_plane": own.collect(), **ours}), scrape_up(up)]))
+    return generate_latest(merged) + (envoy or "").encode()
 
 
-def labelled(texts: Mapping[str, str]) -> Iterator[Metric]:
+def labelled(processes: Mapping[str, Iterable[Metric]]) -> Iterator[Metric]:
     """The families of all processes, one each, with the process as a label."""
-    families: dict[str, Metric] = {}
-    for process, text in texts.items():
-        for family in text_string_to_metric_families(text):
-            merged = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+    merged: dict[str, Metric] = {}
+    for process, families in processes.items():
+        for family in families:
+            one = merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))
             for sample in family.samples:
-                merged.add_sample(sample.name, {**sample.labels, "process": process}, sample.value)
-    yield from families.values()
+                one.add_sample(sample.name, {**sample.labels, "process": process}, sample.value)
+    yield from merged.values()
 
 
-def scrape_up(texts: Mapping[str, str | None]) -> Metric:
-    """1 for each process that answered, 0 for each that did not."""
+def scrape_up(processes: Mapping[str, bool]) -> Metric:
+    """1 for each process whose metrics could be read, 0 for each other."""
     metric = Metric("tollgate_scrape_up", "Whether the process's metrics could be read", "gauge")
-    for process, text in texts.items():
-        metric.add_sample("tollgate_scrape_up", {"process": process}, 0 if text is None else 1)
+    for process, up in processes.items():
+        metric.add_sample("tollgate_scrape_up", {"process": process}, int(up))
     return metric
 
 
@@ -75,13 +77,12 @@ async def _fetched(target: Target) -> str | None:
             response.raise_for_status()
         except (httpx.HTTPError, TimeoutError):
             return None
-        return response.text if target.process == ENVOY or _readable(response.text) else None
+        return response.text
 
 
-def _readable(text: str) -> bool:
-    """Whether it is Prometheus text: a process that answers something else must not cost the others' metrics."""
+def _families(text: str | None) -> list[Metric] | None:
+    """The families in the text; None where a process answered something else, which costs nobody else's metrics."""
     try:
-        list(text_string_to_metric_families(text))
+        return None if text is None else list(text_string_to_metric_families(text))
     except ValueError:
-        return False
-    return True
+        return None

@@ -26,6 +26,7 @@ from control_plane.config.values import (
     Word,
 )
 from service_kit.endpoint import TcpEndpoint
+from service_kit.verification_keys import SHORTEST_SECRET, shortest_secret
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 CredentialKind = Literal["jwt", "bearer"]
@@ -35,8 +36,6 @@ AsymmetricAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS51
 Algorithm = Literal[HmacAlgorithm, AsymmetricAlgorithm]
 
 # RFC 7518 section 3.2: an HMAC key is at least as long as the hash.
-HMAC_SECRET_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
-SMALLEST_HMAC_SECRET: Final = 32
 SMALLEST_TOKEN: Final = 16
 LARGEST_TOKEN: Final = 4096  # the authorizer looks at 8192 bytes
 # RFC 6750, section 2.1: what may follow `Bearer`; a comma would join two credentials.
@@ -100,8 +99,8 @@ def _admin_secret(secret: SecretStr) -> SecretStr:
 
 
 def _hmac_secret(secret: SecretStr) -> SecretStr:
-    if len(secret.get_secret_value().encode()) < SMALLEST_HMAC_SECRET:
-        raise Mistake(f"the secret is shorter than {SMALLEST_HMAC_SECRET} bytes", SECRET_CURE)
+    if len(secret.get_secret_value().encode()) < SHORTEST_SECRET:
+        raise Mistake(f"the secret is shorter than {SHORTEST_SECRET} bytes", SECRET_CURE)
     return secret
 
 
@@ -167,7 +166,9 @@ class Claims(Model):
 
     subject: Text = Field("sub", description="who calls")
     tenant: Text | None = Field(None, description="the organisation")
-    consumer: Text | None = Field(None, description="the consumer; without it, the subject")
+    consumer: Text | None = Field(
+        None, description="the consumer, declared or not; without it, the subject, which is never a declared one"
+    )
     plan: Text | None = Field(None, description="the plan; a declared consumer's plan comes first")
     scopes: Text = Field("scope", description="space-separated text or a list")
     roles: Text = Field("roles", description="space-separated text or a list")
@@ -205,7 +206,7 @@ class JwtIssuer(Named):
         if not hmac:
             cure = "write `keys: {file: jwks.json}`"
             raise Mistake(f"{self.algorithms[0]} needs public keys", cure, at=("keys", "secret"))
-        needed = max(HMAC_SECRET_BYTES[algorithm] for algorithm in hmac)
+        needed = shortest_secret(hmac)
         if len(self.keys.secret.get_secret_value().encode()) < needed:
             message = f"the secret is shorter than the {needed} bytes that {hmac[-1]} needs"
             raise Mistake(message, SECRET_CURE, at=("keys", "secret"))

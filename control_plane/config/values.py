@@ -17,7 +17,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from control_plane.config.errors import Path
-from service_kit.contract import MISSING
+from service_kit.contract import LONGEST_LEEWAY, MISSING
 from service_kit.endpoint import EndpointError, TcpEndpoint, parse_endpoint
 
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -26,7 +26,6 @@ BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**
 LARGEST_RATE = 1_000_000_000
 LONGEST_DURATION = SECONDS["d"]
 LONGEST_LIFETIME = 366 * SECONDS["d"]
-LONGEST_LEEWAY = 60.0
 SMALLEST_BODY_LIMIT = 1
 LARGEST_BODY_LIMIT = 64 * 2**20
 

@@ -85,14 +85,14 @@ class Ads:
         return any(session.stream.refuses() for session in self._of(cluster))
 
     def refusals(self, cluster: str) -> tuple[str, ...]:
-        """Why the group as a whole refuses: one reason a type that every consumer of it has NACKed."""
-        nacks: dict[str, list[tuple[str, Nack | None]]] = {}
+        """Why the group as a whole refuses: the reasons of every type that all of its consumers have NACKed."""
+        by_type: dict[str, list[str | None]] = {}
         for session in self._of(cluster):
             for type_url, subscription in session.stream.subscriptions.items():
-                nacks.setdefault(type_url, []).append((session.node.id, subscription.nack))
-        refused = (found for found in nacks.values() if all(nack is not None for _, nack in found))
-        firsts = (next(iter(found)) for found in refused)
-        return tuple(f"{node}: {nack.message}" for node, nack in firsts if nack is not None)
+                nack = subscription.nack
+                reason = None if nack is None else f"{session.node.id}: {nack.message}"
+                by_type.setdefault(type_url, []).append(reason)
+        return tuple(reason for told in by_type.values() if all(told) for reason in told if reason is not None)
 
     def converged(self, cluster: str) -> bool:
         """Whether every connected consumer of the group runs the current snapshot."""

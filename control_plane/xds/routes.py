@@ -52,9 +52,14 @@ def _route(route: Route) -> route_pb.Route:
         # The profile is between the authorizer and the guard; upstreams get the identity alone.
         request_headers_to_remove=[contract.identity_header("profile")],
     )
+    _speak(built, route)
+    return built
+
+
+def _speak(built: route_pb.Route, route: Route | None) -> None:
+    """What a route, or the answer where there is none, says to the filters."""
     for name, config in typed_per_filter_config(route).items():
         built.typed_per_filter_config[name].CopyFrom(config)
-    return built
 
 
 def _odd_method() -> route_pb.Route:
@@ -79,8 +84,7 @@ def _refusal(name: str) -> route_pb.Route:
         match=route_pb.RouteMatch(prefix="/"),
         direct_response=route_pb.DirectResponseAction(status=404),
     )
-    for link, config in typed_per_filter_config(None).items():
-        built.typed_per_filter_config[link].CopyFrom(config)
+    _speak(built, None)
     return built
 
 

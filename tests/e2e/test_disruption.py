@@ -14,7 +14,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.support.gateway import Gateway, running_gateway, until
+from tests.support.eventually import until
+from tests.support.gateway import Gateway, running_gateway
 from tests.support.upstream import Upstream
 
 TOKEN = "a-bearer-token-for-tests"

@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from tests.support.envoy import envoy_binary
-from tests.support.gateway import READY_SECONDS, STOP_SECONDS, Gateway, until, with_addresses
+from tests.support.eventually import until
+from tests.support.gateway import READY_SECONDS, STOP_SECONDS, Gateway, with_addresses
 from tests.support.ports import free_port
 from tests.support.upstream import Upstream
 

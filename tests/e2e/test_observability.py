@@ -3,7 +3,8 @@
 import httpx
 import pytest
 
-from tests.support.gateway import Gateway, until
+from tests.support.eventually import until
+from tests.support.gateway import Gateway
 
 
 @pytest.mark.parametrize("path", ["/health", "/readyz"])

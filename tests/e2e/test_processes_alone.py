@@ -15,7 +15,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support.certificates import certificates
 from tests.support.envoy import envoy_binary
-from tests.support.gateway import until, with_addresses
+from tests.support.eventually import until
+from tests.support.gateway import with_addresses
 from tests.support.ports import free_port
 from tests.support.upstream import Upstream
 from tests.support.valkey import valkey_server

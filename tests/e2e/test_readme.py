@@ -8,13 +8,13 @@ import re
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.envoy import ROOT, envoy_binary
+from tests.support.eventually import until
 from tests.support.ports import free_port, free_ports_prefix
 
 README = (ROOT / "README.md").read_text()
@@ -98,12 +98,12 @@ class Reader:
                 ["bash", "-c", f"exec {command}"], cwd=ROOT, env=self._environ, stdout=file, stderr=file,
                 start_new_session=True,
             )  # fmt: skip
-        deadline = time.monotonic() + 90
-        while awaited not in output.read_text():
-            assert self._server.poll() is None, output.read_text()
-            assert time.monotonic() < deadline, output.read_text()
-            time.sleep(0.1)
+        until(lambda: self._is_up(output, awaited), seconds=90)
         return output.read_text()
+
+    def _is_up(self, output: Path, awaited: str) -> bool:
+        assert self._server is not None and self._server.poll() is None, output.read_text()  # noqa: PT018 - for mypy
+        return awaited in output.read_text()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as http_connection_manager_pb,
 )
 
-from control_plane.compile import compile_file, envoy_snapshot
+from control_plane.compile import compile_file, snapshots
 from control_plane.envoy_check import static_bootstrap
 from control_plane.xds.packing import packed, seconds
 from control_plane.xds.wiring import Wiring
@@ -38,7 +38,8 @@ def impatient(upstream: Upstream, tmp_path: Path) -> Iterator[int]:
     file.write_text(CONFIG.format(port=port, upstream=upstream.url))
     nobody = parse_endpoint(f"unix:{tmp_path}/nobody.sock")
     wiring = Wiring(authz=nobody, ratelimit=nobody, access_log=str(tmp_path / "access.log"))
-    bootstrap = static_bootstrap(envoy_snapshot(compile_file(file, {}).gateway, wiring))
+    envoy, _ = snapshots(compile_file(file, {}).gateway, wiring)
+    bootstrap = static_bootstrap(envoy)
     chain = bootstrap.static_resources.listeners[0].filter_chains[0].filters[0]
     manager = http_connection_manager_pb.HttpConnectionManager.FromString(chain.typed_config.value)
     assert (manager.request_headers_timeout.seconds, manager.request_timeout.seconds) == (10, 60)
@@ -87,11 +88,4 @@ def said_to(port: int, request: bytes) -> bytes:
 
 
 def connected(port: int) -> socket.socket:
-    """A connection, as soon as somebody listens."""
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port), timeout=20)
-        except ConnectionRefusedError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    return socket.create_connection(("127.0.0.1", port), timeout=20)

@@ -15,11 +15,12 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from control_plane.compile import Checked, compile_file, envoy_snapshot, policy_snapshot
+from control_plane.compile import compile_file, snapshots
 from control_plane.config.errors import InvalidConfig
 from control_plane.config.model import Config
 from control_plane.envoy_check import envoy_verdict
 from control_plane.render import KINDS, rendered
+from control_plane.snapshot import Snapshot
 from control_plane.xds.wiring import Wiring
 from service_kit.endpoint import parse_endpoint
 from tests.support.envoy import envoy_binary
@@ -60,13 +61,14 @@ def _outputs(case: Path) -> Mapping[str, str]:
         checked = compile_file(case / "in.yaml", ENVIRON)
     except InvalidConfig as error:
         return {"errors.txt": str(error).replace(f"{case}/", "") + "\n"}
-    verdict = asyncio.run(envoy_verdict(envoy_snapshot(checked.gateway, WIRING), envoy_binary()))
+    envoy, policies = snapshots(checked.gateway, WIRING)
+    verdict = asyncio.run(envoy_verdict(envoy, envoy_binary()))
     assert verdict.accepted, verdict.reason
-    return {f"{kind}.yaml": text for kind in _shown(case) or KINDS if (text := _text(checked, kind, case))}
+    told = {kind: policies if kind in POLICY_KINDS else envoy for kind in _shown(case) or KINDS}
+    return {f"{kind}.yaml": text for kind, snapshot in told.items() if (text := _text(snapshot, kind, case))}
 
 
-def _text(checked: Checked, kind: str, case: Path) -> str:
-    snapshot = policy_snapshot(checked.gateway) if kind in POLICY_KINDS else envoy_snapshot(checked.gateway, WIRING)
+def _text(snapshot: Snapshot, kind: str, case: Path) -> str:
     resources = rendered(snapshot, kind)
     if kind == "clusters" and _shown(case):  # the services' clusters are always the same: the whole cases show them
         resources = {name: body for name, body in resources.items() if ":" not in name}

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tests.security.conftest import TOKEN, Besieged
-from tests.support.gateway import until
+from tests.support.eventually import until
 from tests.support.recorder import Recorded
 from tests.support.wire import http2, requested
 

@@ -5,7 +5,6 @@ that change a header which a route matches on, and clear the route cache. Each a
 out, where it must succeed: otherwise the test would prove nothing.
 """
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from envoy_data_plane.envoy.extensions.filters.common.set_filter_state.v3 import
 from envoy_data_plane.envoy.extensions.filters.http.set_filter_state.v3 import Config
 from google.protobuf.any_pb2 import Any as ProtoAny
 
-from control_plane.compile import compile_file, envoy_snapshot
+from control_plane.compile import compile_file, snapshots
 from control_plane.envoy_check import static_bootstrap
 from control_plane.xds import names
 from control_plane.xds.packing import packed
@@ -69,14 +68,14 @@ def test_a_client_cannot_bring_the_profile_itself(upstream: Upstream, tmp_path: 
 
 def _asked(upstream: Upstream, folder: Path, *, guarded: bool, headers: dict[str, str] | None = None) -> httpx.Response:
     port = free_port()
-    snapshot = envoy_snapshot(compile_file(_config(upstream, folder, port), {}).gateway, _wiring(folder))
-    bootstrap = static_bootstrap(snapshot)
+    envoy, _ = snapshots(compile_file(_config(upstream, folder, port), {}).gateway, _wiring(folder))
+    bootstrap = static_bootstrap(envoy)
     for listener in bootstrap.static_resources.listeners:
         manager = Manager.FromString(listener.filter_chains[0].filters[0].typed_config.value)
         _open_the_door(manager, guarded=guarded)
         listener.filter_chains[0].filters[0].typed_config.CopyFrom(packed(manager))
     with static_envoy(bootstrap, folder):
-        return _answer(f"http://127.0.0.1:{port}/door", {"x-flag": "1", **(headers or {})})
+        return httpx.get(f"http://127.0.0.1:{port}/door", headers={"x-flag": "1", **(headers or {})}, trust_env=False)
 
 
 def _open_the_door(manager: Manager, *, guarded: bool) -> None:
@@ -135,14 +134,3 @@ def _wiring(folder: Path) -> Wiring:
     """Nobody listens there: a request that needs an answer of a service is refused."""
     dead = parse_endpoint(f"unix:{folder}/nobody.sock")
     return Wiring(authz=dead, ratelimit=dead, access_log=str(folder / "access.log"))
-
-
-def _answer(url: str, headers: dict[str, str]) -> httpx.Response:
-    """The answer, as soon as Envoy listens."""
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            return httpx.get(url, headers=headers, trust_env=False)
-        except httpx.ConnectError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)

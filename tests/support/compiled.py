@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from google.protobuf.message import Message
 
-from control_plane.compile import Checked, compile_file, envoy_snapshot, policy_snapshot
+from control_plane import compile as compiler
+from control_plane.compile import Checked, compile_file
 from control_plane.snapshot import Snapshot, resource, snapshot
 from control_plane.xds.packing import serialized
 from control_plane.xds.wiring import Wiring
@@ -60,7 +61,7 @@ def compiled(content: Mapping[str, Any] | str, environ: Mapping[str, str] | None
 def snapshots(content: Mapping[str, Any] | str) -> tuple[Snapshot, Snapshot]:
     """What Envoy and what the services are told."""
     gateway = compiled(content).gateway
-    return envoy_snapshot(gateway, WIRING), policy_snapshot(gateway)
+    return compiler.snapshots(gateway, WIRING)
 
 
 def without(source: Snapshot, type_url: str, name: str) -> Snapshot:

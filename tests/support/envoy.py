@@ -1,12 +1,15 @@
 """Where the Envoy binary is: TOLLGATE_ENVOY, or where `make setup` puts it; and an Envoy without a control plane."""
 
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from envoy.config.bootstrap.v3 import bootstrap_pb2 as bootstrap_pb
+
+from tests.support.eventually import until
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALLED = ROOT / ".envoy" / "envoy" / "_bin" / "envoy"
@@ -21,14 +24,21 @@ def envoy_binary() -> Path:
 
 @contextmanager
 def static_envoy(bootstrap: bootstrap_pb.Bootstrap, folder: Path) -> Iterator[None]:
-    """An Envoy with this bootstrap and no control plane; it may take a moment until it listens."""
+    """An Envoy with this bootstrap and no control plane, as soon as its first listener accepts connections."""
     file = folder / "bootstrap.pb"
     file.write_bytes(bootstrap.SerializeToString())
     process = subprocess.Popen(
         [envoy_binary(), "-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "error"]
     )
+    at = bootstrap.static_resources.listeners[0].address.socket_address
     try:
+        until(lambda: _accepts(at.address, at.port_value))
         yield
     finally:
         process.terminate()
         process.wait(20)
+
+
+def _accepts(host: str, port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex((host, port)) == 0

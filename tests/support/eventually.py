@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+POLL = 0.05
 
 
 async def eventually(probe: Callable[[], T | Awaitable[T]], *, within: float = 5.0, every: float = 0.02) -> T:
@@ -19,3 +20,12 @@ async def eventually(probe: Callable[[], T | Awaitable[T]], *, within: float = 5
             return value
         assert time.monotonic() < deadline, f"{probe} was not true within {within} s: last {value!r}"
         await asyncio.sleep(every)
+
+
+def until(condition: Callable[[], T], *, seconds: float = 20.0) -> T:
+    """The same for tests without a loop: the condition's first true value."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"{condition} was not true within {seconds} s: last {value!r}"
+        time.sleep(POLL)
+    return value

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +16,11 @@ import httpx
 import yaml
 
 from tests.support.envoy import envoy_binary
+from tests.support.eventually import until
 from tests.support.ports import free_port
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 40.0
-POLL = 0.05
 
 
 class Gateway:
@@ -135,16 +134,6 @@ def with_addresses(config: Mapping[str, Any], port: int, admin_port: int) -> dic
         "listeners": {"public": {"address": f"127.0.0.1:{port}"}},
         **config,
     }
-
-
-def until(condition: Any, *, seconds: float = 20.0) -> Any:
-    """The condition's first true value; the deadline only ends a test that would never pass."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not so after {seconds} s: {condition}")
-        time.sleep(POLL)
-    return value
 
 
 def _ready(gateway: Gateway) -> bool:

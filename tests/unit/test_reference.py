@@ -13,6 +13,7 @@ from control_plane.ir.checks import RESERVED_PATHS
 from control_plane.xds.listener import REQUEST_HEADERS_TIMEOUT, REQUEST_TIMEOUT
 from ratelimit_service.windows import SUB_WINDOWS
 from scripts import reference
+from service_kit.contract import LONGEST_LEEWAY
 
 PAGE = reference.PAGE.read_text()
 SECTIONS = reference.sections()
@@ -79,7 +80,7 @@ def test_a_page_without_marks_is_refused() -> None:
         ),
         pytest.param(
             r"From 1ms to (\w+); `leeway` from 0s to (\w+), `max_lifetime` from 1s to (\w+)",
-            [values.LONGEST_DURATION, values.LONGEST_LEEWAY, values.LONGEST_LIFETIME],
+            [values.LONGEST_DURATION, LONGEST_LEEWAY, values.LONGEST_LIFETIME],
             id="bounds",
         ),
         pytest.param(r"sub-window longer \((\w+) of a minute\)", [60 / SUB_WINDOWS], id="sub-window"),

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 import yaml
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from control_plane.compile import compile_file, envoy_snapshot, policy_snapshot
+from control_plane.compile import compile_file, snapshots
 from control_plane.config.errors import InvalidConfig
 from control_plane.snapshot import Snapshot
+from control_plane.xds import names
 from service_kit.endpoint import TcpEndpoint
 from tests.support.compiled import JWT_SECRET, TOKEN, WIRING, compiled, config, private, route, written
 
@@ -75,7 +77,7 @@ def versions(*parts: Snapshot) -> dict[str, str]:
 
 def versions_of(content: Mapping[str, Any]) -> dict[str, str]:
     gateway = compiled(content).gateway
-    return versions(envoy_snapshot(gateway, WIRING), policy_snapshot(gateway))
+    return versions(*snapshots(gateway, WIRING))
 
 
 EXPECTED = versions_of(FULL)
@@ -137,4 +139,8 @@ def test_what_was_written_is_kept_beside_what_it_means() -> None:
 
 
 def test_a_gateway_without_routes_answers_404_and_compiles() -> None:
-    assert envoy_snapshot(compiled(config(routes=[])).gateway, WIRING)
+    envoy, _ = snapshots(compiled(config(routes=[])).gateway, WIRING)
+
+    configuration = RouteConfiguration.FromString(envoy.of(names.ROUTES_TYPE)[names.ROUTES].body)
+    assert [item.name for item in configuration.virtual_hosts[0].routes] == [names.ODD_METHOD, names.NO_ROUTE]
+    assert all(item.direct_response.status == 404 for item in configuration.virtual_hosts[0].routes)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.parser import text_string_to_metric_families as families
 
 from control_plane.admin import gather
 from control_plane.admin.gather import ENVOY, Target, gathered, labelled
@@ -23,7 +23,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 def samples(text: str) -> Samples:
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)
+        for family in families(text)
         for sample in family.samples
     }
 
@@ -170,13 +170,13 @@ def test_hostile_labels_survive_the_merge(value: str, documentation: str) -> Non
     Counter("calls", documentation, ["path"], registry=registry).labels(value).inc()
     Counter("later", "Comes behind", registry=registry).inc(5)
 
-    merged = {family.name: family for family in labelled({"a": generate_latest(registry).decode()})}
+    merged = {family.name: family for family in labelled({"a": families(generate_latest(registry).decode())})}
 
     assert [sample.labels for sample in merged["calls"].samples] == [{"path": value, "process": "a"}]
     assert [sample.value for sample in merged["later"].samples] == [5]
 
 
 def test_a_label_cannot_claim_to_be_of_another_process() -> None:
-    (family,) = labelled({"authz": 'x{process="control_plane"} 1\n'})
+    (family,) = labelled({"authz": families('x{process="control_plane"} 1\n')})
 
     assert family.samples[0].labels == {"process": "authz"}

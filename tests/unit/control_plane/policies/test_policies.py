@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from authz_service.policy import parse_policy
-from control_plane.compile import compile_file, policy_snapshot
+from control_plane.compile import compile_file, snapshots
 from control_plane.config.errors import InvalidConfig
 from control_plane.policies.authz import authz_policy
 from control_plane.policies.limits import limit_sets
 from ratelimit_service.policy import PolicyTable
 from service_kit.contract import AUTHZ_POLICY_NAME, AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE
-from tests.support.compiled import IDENTITY, JWT_SECRET, TOKEN, compiled, config, private, route
+from tests.support.compiled import IDENTITY, JWT_SECRET, TOKEN, WIRING, compiled, config, private, route
 
 GOLDEN = Path(__file__).resolve().parents[3] / "golden"
 # A case with errors.txt is one that the compiler refuses; it has no policy.
@@ -21,7 +21,7 @@ ENVIRON = {"JWT_SECRET": "a-secret-of-at-least-thirty-two-bytes", "BEARER_TOKEN"
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: str(path.relative_to(GOLDEN)))
 def test_the_services_accept_what_is_compiled(case: Path) -> None:
-    policies = policy_snapshot(compile_file(case / "in.yaml", ENVIRON).gateway)
+    _, policies = snapshots(compile_file(case / "in.yaml", ENVIRON).gateway, WIRING)
     limits = {name: item.body for name, item in policies.of(LIMIT_SET_TYPE).items()}
 
     table = PolicyTable()
