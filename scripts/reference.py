@@ -1,11 +1,14 @@
 """Writes the tables of docs/reference.md from the model of the configuration; `--check` fails where they are stale.
 
+docs/since.txt remembers in which version a key came: new keys get the version of pyproject.toml.
+
 The page is written by hand around them. A key's words are those of the model and of the published schema; its example
 is the smallest golden case that holds the key.
 """
 
 import re
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +19,15 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from control_plane.config import values
-from control_plane.config.model import Config
+from control_plane.config.model import HASH_KEY_PATTERN, Config
 from control_plane.config.schema import REFERENCE, json_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference.md"
 GOLDEN = ROOT / "tests" / "golden"
-BEGIN = "<!-- The tables are written by `make gen`: change control_plane/config/model.py instead. -->"
+SINCE = ROOT / "docs" / "since.txt"
+PROJECT = ROOT / "pyproject.toml"
+BEGIN = "<!-- The tables are written by `make gen`: change control_plane/config/model/ instead. -->"
 END = "<!-- Here the tables end. -->"
 
 # One and several of each small language.
@@ -35,8 +40,20 @@ WORDS = {
     values.TEXT_PATTERN: ("text", "texts"),
     values.HOST_PATTERN: ("host", "hosts"),
     values.ADDRESS_PATTERN: ("`IP:PORT`", "`IP:PORT`"),
-    values.URL_PATTERN: ("`http://HOST:PORT`", "`http://HOST:PORT`"),
+    values.URL_PATTERN: ("URL", "URLs"),
     values.PATH_PATTERN: ("path", "paths"),
+    values.SUBSTITUTION_PATTERN: ("part of a path", "parts of paths"),
+    values.NETWORK_PATTERN: ("network", "networks"),
+    values.ORIGIN_PATTERN: ("origin", "origins"),
+    values.HEADER_PATTERN: ("header name", "header names"),
+    values.HEADER_VALUE_PATTERN: ("header value", "header values"),
+    HASH_KEY_PATTERN: ("`ip`, `subject`, `header NAME` or `cookie NAME`",),
+}
+PLAIN = {
+    "boolean": ("`true`, `false`",),
+    "integer": ("whole number", "whole numbers"),
+    "number": ("number", "numbers"),
+    "string": ("text", "texts"),
 }
 
 Schema = Mapping[str, Any]  # Any: JSON
@@ -90,22 +107,39 @@ def _heading(model: type[BaseModel], paths: list[str], places: Mapping[type[Base
 
 def tables() -> str:
     """Everything between the marks."""
-    schema, cases, known = json_schema(), tuple(_cases()), sections()
-    return "\n".join(line for section in known for line in _table(section, schema, cases, known))
+    schema, cases, known, since = json_schema(), tuple(_cases()), sections(), versions()
+    return "\n".join(line for section in known for line in _table(section, schema, cases, known, since))
+
+
+def versions() -> dict[str, str]:
+    """The version in which each key came, by `Model.key`."""
+    remembered = dict(line.split() for line in SINCE.read_text().splitlines())
+    current = ".".join(tomllib.loads(PROJECT.read_text())["project"]["version"].split(".")[:2])
+    keys = sorted(_known_as(section.model, key) for section in sections() for key in section.model.model_fields)
+    return {key: remembered.get(key, current) for key in keys}
+
+
+def _known_as(model: type[BaseModel], key: str) -> str:
+    return f"{model.__name__}.{key}"
 
 
 def _table(
-    section: Section, schema: Schema, cases: tuple[tuple[str, frozenset[str]], ...], known: tuple[Section, ...]
+    section: Section,
+    schema: Schema,
+    cases: tuple[tuple[str, frozenset[str]], ...],
+    known: tuple[Section, ...],
+    since: Mapping[str, str],
 ) -> Iterator[str]:
     properties = schema["properties"] if section.model is Config else schema["$defs"][_name(section)]["properties"]
     yield from (f"### {section.heading}", "", section.model.__doc__ or "", "")
-    yield from ("| key | type | default | meaning | example |", "|---|---|---|---|---|")
+    yield from ("| key | type | default | meaning | since | example |", "|---|---|---|---|---|---|")
     for key, field in section.model.model_fields.items():
         cells = (
             f"`{key}`",
             _type(properties[key], known),
             _default(field, properties[key]),
             properties[key]["description"],
+            since[_known_as(section.model, key)],
             _example([f"{path}.{key}".lstrip(".") for path in section.paths], cases),
         )
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
@@ -132,35 +166,59 @@ def _type(schema: Schema, known: tuple[Section, ...], *, several: bool = False) 
 
 
 def _scalar(schema: Schema, *, several: bool) -> str:
+    if "anyOf" in schema:  # or a reference to the environment
+        return _scalar(schema["anyOf"][0], several=several)
+    if "pattern" in schema:
+        return WORDS[schema["pattern"].removesuffix(REFERENCE)][several]
+    return _plain(schema, several=several)
+
+
+def _plain(schema: Schema, *, several: bool) -> str:
     match schema:
         case {"enum": list(choices)}:
-            return ", ".join(f"`{choice}`" for choice in choices)
+            words = ", ".join(f"`{choice}`" for choice in choices)
         case {"const": constant}:
-            return f"`{constant}`"
-        case {"type": "boolean"}:
-            return "`true`, `false`"
+            words = f"`{constant}`"
         case {"format": "password"}:
-            return "secret"
-    return WORDS[schema["pattern"].removesuffix(REFERENCE)][several]
+            words = "secret"
+        case {"type": str(kind)}:
+            words = PLAIN[kind][several] + (
+                f" {schema['minimum']} to {schema['maximum']}" if "minimum" in schema else ""
+            )
+        case _:
+            words = "any value"
+    return words
 
 
 def _default(field: FieldInfo, schema: Schema) -> str:
     if field.is_required():
         return "**required**"
     if "default" in schema:
-        written = schema["default"]
-        return f"`{str(written).lower() if isinstance(written, bool) else written}`"
+        return f"`{_written(schema['default'])}`"
     if isinstance(field.default, BaseModel):
         return "its defaults"
     empty = field.default in ((), {}) or isinstance(field.default, SecretStr)
     return "empty" if empty else "–"  # noqa: RUF001 - a dash for nothing
 
 
+def _written(default: object) -> str:
+    if isinstance(default, list):
+        return f"[{', '.join(map(_written, default))}]"
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
 def _cases() -> Iterator[tuple[str, frozenset[str]]]:
     """The golden cases that compile, `minimal` and then the smallest first, each with the keys that it holds."""
     files = (path for path in GOLDEN.rglob("in.yaml") if "mistakes" not in path.parts)
     for path in sorted(files, key=lambda path: (len(path.parts), path.stat().st_size, str(path))):
-        yield str(path.parent.relative_to(GOLDEN)), frozenset(_keys(yaml.safe_load(path.read_text()), ""))
+        yield str(path.parent.relative_to(GOLDEN)), frozenset(_keys(_loaded(path), ""))
+
+
+def _loaded(path: Path) -> object:
+    """A case with every scalar as text: the key `on` is one."""
+    return yaml.load(path.read_text(), yaml.BaseLoader)  # noqa: S506 - it makes text alone
 
 
 def _keys(node: object, path: str) -> Iterator[str]:
@@ -192,10 +250,12 @@ def page(current: str) -> str:
 def main() -> int:
     current = PAGE.read_text()
     fresh = page(current)
+    since = "".join(f"{key} {version}\n" for key, version in versions().items())
     if "--check" not in sys.argv:
         PAGE.write_text(fresh)
-    elif fresh != current:
-        print("docs/reference.md is not what control_plane/config/model.py says: run `make gen`")
+        SINCE.write_text(since)
+    elif fresh != current or since != SINCE.read_text():
+        print("docs/reference.md is not what control_plane/config/model/ says: run `make gen`")
         return 1
     return 0
 

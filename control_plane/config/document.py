@@ -70,10 +70,11 @@ Node = Scalar | Sequence | Mapping | Unusable
 
 @dataclass(frozen=True)
 class Document:
-    """The tree of a file, and the mistakes that left it readable."""
+    """The tree of a file, and the mistakes that left it readable; how many of its values stand there by an alias."""
 
     root: Node
-    errors: tuple[ConfigError, ...]
+    errors: tuple[ConfigError, ...] = ()
+    aliased: int = 0
 
 
 def read_document(content: bytes, file: str) -> Document:
@@ -138,7 +139,7 @@ class _Composer:
         after = next(self.events)
         if not isinstance(after, yaml.StreamEndEvent):
             self._fatal(after, (), "a second document begins here", "keep one; drop the line `---`")
-        return Document(root, tuple(self.errors))
+        return Document(root, tuple(self.errors), self.aliased)
 
     def _node(self, event: yaml.Event, path: Path) -> Node:
         if len(path) > DEEPEST:
@@ -209,7 +210,8 @@ class _Composer:
         if node.plain and node.text == "<<":
             self._report(event, path, "merge keys are not accepted", "write the keys out")
             return None
-        if node.plain and not isinstance(plain_value(node.text), str):
+        # `on` is a key of this language, and text in YAML 1.2
+        if node.plain and not isinstance(plain_value(node.text), str | bool):
             self._report(event, path, f"YAML does not take the key `{node.text}` for text", "write it in quotes")
             return None
         return node.text

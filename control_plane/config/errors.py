@@ -1,24 +1,30 @@
 """Configuration mistakes are values: each names its place, what is wrong and the cure; all are reported at once."""
 
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
+# Where mistakes are reported that stand in no file, but in the variables of the environment.
+ENVIRONMENT: Final = "environment"
 # Keys and indexes from the root of the configuration: ("routes", 0, "upstream").
 Path = tuple[str | int, ...]
 
 
 class Location(NamedTuple):
-    """A place in a file; line and column count from 1. A tuple: a large configuration has a million of them."""
+    """A place in a file; line and column count from 1, and are 0 for what is no file.
+
+    A tuple: a large configuration has a million of them.
+    """
 
     file: str
     line: int
     column: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 @dataclass(frozen=True)
@@ -49,10 +55,13 @@ class ConfigError:
 class InvalidConfig(Exception):  # noqa: N818 - it is the configuration that is invalid
     """A configuration that cannot be used, with every mistake found.
 
-    `files` are those it depends on, as far as they are known: a change of one of them may be the cure.
+    `files` are those it depends on, as far as they are known, with what was read of them: a change of one may be the
+    cure.
     """
 
-    def __init__(self, errors: Iterable[ConfigError], files: frozenset[pathlib.Path] = frozenset()) -> None:
+    def __init__(
+        self, errors: Iterable[ConfigError], files: Mapping[pathlib.Path, bytes | None] = MappingProxyType({})
+    ) -> None:
         # A mistake inside an anchor is found once for each of its aliases.
         found = {(error.location, error.message): error for error in reversed(tuple(errors))}
         self.errors = tuple(sorted(found.values(), key=lambda error: (error.location, error.message)))

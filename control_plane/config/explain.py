@@ -4,18 +4,16 @@ A value is quoted as it was written in the file, with variables by name, so that
 shown; a secret is not quoted at all.
 """
 
-import types
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from control_plane.config.document import Mapping, Node, Scalar, Sequence
 from control_plane.config.errors import Path, Problem, did_you_mean
+from control_plane.config.expected import expects_secret, known_fields, known_words
 from control_plane.config.marks import Marks
-from control_plane.config.model import BRANCHES, SECRET_OR_FILE, WORD, WORD_OR_LIST, Config
+from control_plane.config.model import BRANCHES, SECRET_OR_FILE, SHAPE, WORD, WORD_OR_LIST
 from control_plane.config.scalars import plain_value, refers_to_environment
 from control_plane.config.values import Mistake, NotText
 
@@ -62,7 +60,7 @@ def _unknown_key(_detail: ErrorDetails, path: Path, _marks: Marks) -> Problem:
 
 def _missing_key(_detail: ErrorDetails, path: Path, _marks: Marks) -> Problem:
     key = str(path[-1])
-    description = next((field.description for field in _fields(path[:-1]).get(key, ()) if field.description), None)
+    description = next((field.description for field in known_fields(path[:-1]).get(key, ()) if field.description), None)
     return Problem(
         path[:-1], f"the key {key!r} is missing", f"add it: {description}" if description else "add it", at_key=True
     )
@@ -120,7 +118,7 @@ def _not_a_mapping(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
 
 
 def _no_choice(detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
-    written, choices, entries = marks.text(path) or "", _choices(path), _choices((*path, 0))
+    written, choices, entries = marks.text(path) or "", known_words(path), known_words((*path, 0))
     if WORD in detail["loc"] and set(entries) != set(choices):
         cure = f"write [{written}]" if written in entries else _nearest(written, entries)
         return Problem(path, f"expected {_words(path)}, found {_quoted(written)}", cure)
@@ -136,13 +134,13 @@ def _nearest(written: str, choices: tuple[str, ...]) -> str:
 
 def _words(path: Path) -> str:
     """The choice between a word and a list of words."""
-    words, entries = _choices(path), _choices((*path, 0))
+    words, entries = known_words(path), known_words((*path, 0))
     listed = "these" if entries == words else ", ".join(entries)
     return f"{', '.join(words)} or a list of {listed}"
 
 
 def _word_or_list(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
-    example = ", ".join(_choices((*path, 0))[:2])
+    example = ", ".join(known_words((*path, 0))[:2])
     return Problem(path, f"expected {_words(path)}, found {_found(marks.node(path))}", f"write [{example}]")
 
 
@@ -159,6 +157,19 @@ def _secret_or_file(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
             at_key=True,
         )
     return Problem(path, "expected exactly one of `secret` and `file`", "write one of them", at_key=True)
+
+
+def _other_shape(detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
+    expected, _, cure = detail["msg"].partition("\n")
+    return Problem(path, f"expected {expected}, found {_found(marks.node(path))}", cure)
+
+
+def _not_a_number(detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
+    node = marks.node(path)
+    expected = "a whole number" if detail["type"] == "int_type" else "a number"
+    quoted = isinstance(node, Scalar) and not node.plain and isinstance(plain_value(node.text), int | float)
+    cure = "drop the quotes" if quoted else "write it in digits"
+    return Problem(path, f"expected {expected}, found {_found(node)}", cure)
 
 
 def _empty_mapping(_detail: ErrorDetails, path: Path, _marks: Marks) -> Problem:
@@ -180,6 +191,9 @@ EXPLANATIONS: dict[str, Callable[[ErrorDetails, Path, Marks], Problem]] = {
     "model_type": _not_a_mapping,
     "literal_error": _no_choice,
     "too_short": _empty_mapping,
+    "int_type": _not_a_number,
+    "float_type": _not_a_number,
+    SHAPE: _other_shape,
     WORD_OR_LIST: _word_or_list,
     SECRET_OR_FILE: _secret_or_file,
 }
@@ -205,51 +219,9 @@ def _found(node: Node | None) -> str:
 
 def _shown(node: Scalar, path: Path) -> bool:
     """Whether the value may be repeated: it is written in the file, and no secret."""
-    return not refers_to_environment(node.text) and SecretStr not in _types(path)
+    return not refers_to_environment(node.text) and not expects_secret(path)
 
 
 def _keys(path: Path) -> frozenset[str]:
     """The keys that the model knows at this path."""
-    return frozenset(_fields(path))
-
-
-def _fields(path: Path) -> dict[str, list[FieldInfo]]:
-    fields: dict[str, list[FieldInfo]] = {}
-    for kind in _types(path):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            for key, field in kind.model_fields.items():
-                fields.setdefault(key, []).append(field)
-    return fields
-
-
-def _choices(path: Path) -> tuple[str, ...]:
-    """The words that may stand at this path."""
-    return tuple(str(word) for kind in _types(path) if get_origin(kind) is Literal for word in get_args(kind))
-
-
-def _types(path: Path) -> list[Any]:
-    """What the model expects at this path; several where it is a union, none where it knows nothing."""
-    kinds: list[Any] = [Config]
-    for part in path:
-        kinds = [inner for kind in kinds for inner in _inside(kind, part)]
-    return kinds
-
-
-def _inside(kind: Any, part: str | int) -> list[Any]:
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        field = kind.model_fields.get(str(part))
-        return _alternatives(field.annotation) if field else []
-    if get_origin(kind) is dict and isinstance(part, str):
-        return _alternatives(get_args(kind)[1])
-    if get_origin(kind) is tuple and isinstance(part, int):
-        return _alternatives(get_args(kind)[0])
-    return []
-
-
-def _alternatives(annotation: Any) -> list[Any]:
-    """The branches of an annotation, without what only refines them."""
-    if get_origin(annotation) is Annotated:
-        return _alternatives(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return [kind for branch in get_args(annotation) for kind in _alternatives(branch)]
-    return [] if annotation is types.NoneType else [annotation]
+    return frozenset(known_fields(path))

@@ -1,94 +1,160 @@
-"""From a configuration file to a checked configuration that remembers where each of its parts was written.
+"""From the files of a configuration to a checked configuration that remembers where each of its parts was written.
 
 The environment is an argument, and the files a configuration names are read here: what follows is pure. Whatever is
 wrong with the content of a file, the answer is InvalidConfig with every mistake at its place.
 """
 
-import stat
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 from pydantic import ValidationError
 
-from control_plane.config import errors
+from control_plane.config import document as tree
+from control_plane.config import errors, preset
+from control_plane.config.authorities import NoAuthorities, system_authorities
 from control_plane.config.document import Document, read_document
-from control_plane.config.errors import ConfigError, InvalidConfig, Location, Problem
+from control_plane.config.errors import ENVIRONMENT, ConfigError, InvalidConfig, Location, Problem
 from control_plane.config.explain import explained
+from control_plane.config.files import (
+    LARGEST_CONFIGURATION,
+    LARGEST_REFERENCED_FILE,
+    Digest,
+    Reading,
+    UnreadableFile,
+)
 from control_plane.config.marks import Marks
+from control_plane.config.merge import merged
 from control_plane.config.model import Config, FileKeys
 from control_plane.config.resolve import resolve
 
-LARGEST_CONFIGURATION = 16 * 2**20
-LARGEST_REFERENCED_FILE = 2**20
+# So often a reading begins again because a file changed meanwhile; whoever follows the files hears of the change too.
+MOST_READINGS: Final = 5
 
 
 @dataclass(frozen=True)
 class Loaded:
     """A configuration, the places of its parts, and the content of the files it refers to, by the names it uses.
 
-    `files` are all the files whose change may change what the configuration means.
+    `files` are all the files whose change may change what the configuration means, with what was read of them.
     """
 
     config: Config
     marks: Marks
-    files: frozenset[Path]
+    files: Mapping[Path, Digest]
     referenced: Mapping[str, bytes]
+    warnings: tuple[str, ...] = ()
 
 
-class UnreadableFile(Exception):  # noqa: N818 - it is the file that is unreadable
-    """A file that cannot be used, and the cure."""
-
-    def __init__(self, message: str, cure: str) -> None:
-        self.cure = cure
-        super().__init__(message)
+def source_place(path: Path | None) -> Location:
+    """Where a mistake of the whole source is reported."""
+    return Location(ENVIRONMENT, 0, 0) if path is None else Location(str(path), 1, 1)
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Loaded:
-    """The configuration in the file; InvalidConfig with every mistake where there are any."""
-    try:
-        content = read_file(path, largest=LARGEST_CONFIGURATION)
-    except UnreadableFile as error:
-        place = Location(str(path), 1, 1)
-        raise InvalidConfig([ConfigError(place, (), str(error), error.cure)], frozenset({path})) from error
-    config, marks = read_configuration(content, str(path), environ)
-    return _with_files(config, marks, path)
+def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
+    """The configuration in the file or directory, or the environment's preset; InvalidConfig with every mistake."""
+    for _ in range(MOST_READINGS):
+        reading = Reading()
+        try:
+            found: Loaded | InvalidConfig = _read(path, environ, reading)
+        except InvalidConfig as error:
+            found = InvalidConfig(error.errors, reading.digests)
+        if not reading.still_true():
+            continue
+        if isinstance(found, InvalidConfig):
+            raise found
+        return found
+    raise InvalidConfig([ConfigError(source_place(path), (), "it changes while it is read", "write it in one step")])
 
 
 def read_configuration(content: bytes, file: str, environ: Mapping[str, str]) -> tuple[Config, Marks]:
-    """The configuration in these bytes, without the files it names; `file` is what mistakes are reported under."""
+    """The configuration in these bytes; `file` is what mistakes are reported under, and where its files are found."""
     document = read_document(content, file)
     marks = Marks(document.root)
-    return _config(document, marks, environ), marks
+    return _config(document, marks, environ, Reading()), marks
 
 
-def read_file(path: Path, *, largest: int) -> bytes:
-    """The content of a regular file; a device or pipe could block its reader for ever."""
+def _read(path: Path | None, environ: Mapping[str, str], reading: Reading) -> Loaded:
+    if path is None:
+        return _preset(environ, reading)
+    document = _document(path, reading)
+    marks = Marks(document.root)
+    return _with_files(_config(document, marks, environ, reading), marks, environ, reading)
+
+
+def _preset(environ: Mapping[str, str], reading: Reading) -> Loaded:
+    chosen = preset.chosen(environ)
+    marks = Marks(chosen.document.root)
     try:
-        _check_regular(path.stat().st_mode)
-        with path.open("rb") as file:
-            content = file.read(largest + 1)
-    except FileNotFoundError as error:
-        raise UnreadableFile("there is no such file", "check the path") from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "the path is malformed"
-        raise UnreadableFile(f"cannot be read: {reason}", "check the path and its permissions") from error
-    if len(content) > largest:
-        raise UnreadableFile(f"is larger than {largest // 2**20} MiB", "check that it is the right file")
-    return content
+        config = _config(chosen.document, marks, {}, reading)
+        return replace(_with_files(config, marks, environ, reading), warnings=chosen.warnings)
+    except InvalidConfig as error:
+        raise InvalidConfig(map(preset.of_variables, error.errors)) from error
 
 
-def _check_regular(mode: int) -> None:
-    if stat.S_ISDIR(mode):
-        raise UnreadableFile("is a directory", "name one file")
-    if not stat.S_ISREG(mode):
-        raise UnreadableFile("is no regular file", "name a regular file")
+def _document(path: Path, reading: Reading) -> Document:
+    """What the file says, or the files of the directory together."""
+    try:
+        files = reading.configuration_files(path)
+    except UnreadableFile as error:
+        raise _unreadable(str(path), error) from error
+    if not files:
+        nothing = UnreadableFile("the directory holds no configuration", "write a file *.yaml or *.yml into it")
+        raise _unreadable(str(path), nothing)
+    if files == (path,):
+        return read_document(_content(path, reading), str(path))
+    return merged(_documents(files, reading), path)
 
 
-def _config(document: Document, marks: Marks, environ: Mapping[str, str]) -> Config:
+def _documents(files: Sequence[Path], reading: Reading) -> list[Document]:
+    """The documents of several files; InvalidConfig with the mistakes of all that cannot be read."""
+    documents: list[Document] = []
+    mistakes: list[ConfigError] = []
+    size = 0
+    for file in files:
+        try:
+            content = _content(file, reading)
+            documents.append(part(content, str(file)))
+        except InvalidConfig as error:
+            mistakes += error.errors
+            continue
+        size += len(content)
+        if size > LARGEST_CONFIGURATION:
+            raise _unreadable(str(file), _too_large())
+    if mistakes:
+        raise InvalidConfig((*mistakes, *(error for document in documents for error in document.errors)))
+    return documents
+
+
+def part(content: bytes, file: str) -> Document:
+    """What one of several files says; all of it may be comments, but a file without anything is one half-written."""
+    lines = [line.strip() for line in content.splitlines()]
+    if any(lines) and all(line.startswith(b"#") or not line for line in lines):
+        return Document(tree.Mapping(Location(file, 1, 1), {}, 1))
+    return read_document(content, file)
+
+
+def _content(file: Path, reading: Reading) -> bytes:
+    try:
+        return reading.content(file, largest=LARGEST_CONFIGURATION)
+    except UnreadableFile as error:
+        raise _unreadable(str(file), error) from error
+
+
+def _too_large() -> UnreadableFile:
+    message = f"the files of the directory are larger than {LARGEST_CONFIGURATION // 2**20} MiB in all"
+    return UnreadableFile(message, "check that they are the right files")
+
+
+def _unreadable(name: str, error: UnreadableFile) -> InvalidConfig:
+    return InvalidConfig([ConfigError(Location(name, 1, 1), (), str(error), error.cure)])
+
+
+def _config(document: Document, marks: Marks, environ: Mapping[str, str], reading: Reading) -> Config:
     """The model of the document's data, or everything that is wrong with it."""
-    resolved = resolve(document.root, environ)
+    resolved = resolve(document.root, environ, reading)
     problems = list(resolved.problems)
     try:
         config = Config.model_validate(resolved.data)
@@ -100,20 +166,23 @@ def _config(document: Document, marks: Marks, environ: Mapping[str, str]) -> Con
     raise InvalidConfig((*document.errors, *map(marks.located, problems)))
 
 
-def _with_files(config: Config, marks: Marks, path: Path) -> Loaded:
-    """The configuration with the files it names, which are found from its own directory."""
+def _with_files(config: Config, marks: Marks, environ: Mapping[str, str], reading: Reading) -> Loaded:
+    """The configuration with the files it names, which are found from the directory of the file that names them."""
     referenced: dict[str, bytes] = {}
     problems: list[Problem] = []
-    names = _named_files(config)
-    for place, name in names.items():
+    for place, name in _named_files(config).items():
         try:
-            referenced[name] = read_file(path.parent / name, largest=LARGEST_REFERENCED_FILE)
+            file = Path(marks.at(place).file).parent / name
+            referenced[name] = reading.content(file, largest=LARGEST_REFERENCED_FILE)
         except UnreadableFile as error:
             problems.append(Problem(place, f"{name}: {error}", error.cure))
-    files = frozenset({path, *(path.parent / name for name in names.values())})
+    try:
+        referenced.update(system_authorities(config, environ, reading))
+    except NoAuthorities as error:
+        problems.append(error.problem)
     if problems:
-        raise InvalidConfig(map(marks.located, problems), files)
-    return Loaded(config, marks, files, MappingProxyType(referenced))
+        raise InvalidConfig(map(marks.located, problems))
+    return Loaded(config, marks, MappingProxyType(reading.digests), MappingProxyType(referenced))
 
 
 def _named_files(config: Config) -> dict[errors.Path, str]:

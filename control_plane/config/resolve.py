@@ -1,14 +1,26 @@
-"""The data of a document: plain values for the model, with the environment put in."""
+"""The data of a document: plain values for the model, with the environment and the secrets of files put in."""
 
 from collections.abc import Mapping as Environment
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Final
 
 from control_plane.config.document import Mapping, Node, Scalar, Sequence
 from control_plane.config.errors import Path, Problem
-from control_plane.config.scalars import BadScalar, plain_value, refers_to_environment, substituted
+from control_plane.config.expected import expects_secret
+from control_plane.config.files import LARGEST_REFERENCED_FILE, Reading, UnreadableFile
+from control_plane.config.scalars import (
+    BadScalar,
+    plain_value,
+    refers_to_environment,
+    substituted,
+    with_writable_characters,
+)
 
 # Stands in the data where a mistake is already known; the model refuses it, and that refusal is not reported.
 UNUSABLE = object()
+IN_FILE: Final = "file:"
+PEM: Final = "-----BEGIN "
 
 
 @dataclass
@@ -24,35 +36,65 @@ class Resolved:
         return not any(path[:length] in self.unusable for length in range(len(path) + 1))
 
 
-def resolve(root: Node, environ: Environment[str, str]) -> Resolved:
+def resolve(root: Node, environ: Environment[str, str], reading: Reading) -> Resolved:
     """The data of the tree; every mistake is kept, none ends the work."""
     resolved = Resolved()
-    resolved.data = _data(root, (), environ, resolved)
+    resolved.data = _Resolver(environ, reading, resolved).data(root, ())
     return resolved
 
 
-def _data(node: Node, path: Path, environ: Environment[str, str], resolved: Resolved) -> object:
-    if isinstance(node, Mapping):
-        return {key: _data(entry.value, (*path, key), environ, resolved) for key, entry in node.entries.items()}
-    if isinstance(node, Sequence):
-        return tuple(_data(item, (*path, index), environ, resolved) for index, item in enumerate(node.items))
-    if isinstance(node, Scalar):
-        return _scalar(node, path, environ, resolved)
-    resolved.unusable.add(path)
-    return UNUSABLE
+@dataclass(frozen=True)
+class _Resolver:
+    environ: Environment[str, str]
+    reading: Reading
+    resolved: Resolved
 
-
-def _scalar(node: Scalar, path: Path, environ: Environment[str, str], resolved: Resolved) -> object:
-    try:
-        text = substituted(node.text, environ)
-        value = plain_value(text) if node.plain else text
-        if value is None:
-            raise _no_value(node)
-    except BadScalar as error:
-        resolved.problems.append(Problem(path, str(error), error.cure))
-        resolved.unusable.add(path)
+    def data(self, node: Node, path: Path) -> object:
+        if isinstance(node, Mapping):
+            return {key: self.data(entry.value, (*path, key)) for key, entry in node.entries.items()}
+        if isinstance(node, Sequence):
+            return tuple(self.data(item, (*path, index)) for index, item in enumerate(node.items))
+        if isinstance(node, Scalar):
+            return self._scalar(node, path)
+        self.resolved.unusable.add(path)
         return UNUSABLE
-    return value
+
+    def _scalar(self, node: Scalar, path: Path) -> object:
+        try:
+            text = substituted(node.text, self.environ)
+            # What the file says decides, not what a variable holds: none makes the gateway read a file.
+            if node.text.startswith(IN_FILE) and expects_secret(path):
+                return self._secret(text.removeprefix(IN_FILE), node)
+            value = plain_value(text) if node.plain else text
+            if value is None:
+                raise _no_value(node)
+        except BadScalar as error:
+            self.resolved.problems.append(Problem(path, str(error), error.cure))
+            self.resolved.unusable.add(path)
+            return UNUSABLE
+        return value
+
+    def _secret(self, name: str, node: Scalar) -> str:
+        """The content of the file, which is found from the directory of the YAML file that names it."""
+        if not name:
+            raise BadScalar("there is no path after `file:`", "write file:/path/to/secret")
+        named = node.text.removeprefix(IN_FILE)
+        file = FilePath(node.at.file).parent / name
+        try:
+            return _secret_text(self.reading.content(file, largest=LARGEST_REFERENCED_FILE))
+        except (UnreadableFile, BadScalar) as error:
+            raise BadScalar(f"{named}: {error}", error.cure) from error
+
+
+def _secret_text(content: bytes) -> str:
+    """What the file holds, without the line end that editors and `echo` add; PEM is kept as it is."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadScalar("is not UTF-8 text", "write the secret as text") from error
+    if not text.strip():
+        raise BadScalar("is empty", "write the secret into it")
+    return with_writable_characters(text if PEM in text else text.removesuffix("\n").removesuffix("\r"))
 
 
 def _no_value(node: Scalar) -> BadScalar:

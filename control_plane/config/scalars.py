@@ -43,6 +43,11 @@ def refers_to_environment(text: str) -> bool:
 def substituted(text: str, environ: Mapping[str, str]) -> str:
     """The text with `${NAME}` and `${NAME:-default}` replaced; as in a shell, the default also stands in for empty."""
     value = REFERENCE.sub(lambda reference: _replacement(reference, environ), text) if "${" in text else text
+    return with_writable_characters(value)
+
+
+def with_writable_characters(value: str) -> str:
+    """The value itself; BadScalar where it holds what no key takes."""
     if not value.isprintable() and UNWRITABLE.search(value):
         raise BadScalar("the value holds control characters or is not valid UTF-8", "write visible characters")
     return value

@@ -14,6 +14,8 @@ from control_plane.config.model import Config
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REFERENCE = r"|\$\{"
+# What an unquoted reference may stand for; to a tool that does not fill it in, it is text.
+NO_TEXT = ("boolean", "integer", "number")
 
 
 def json_schema() -> dict[str, Any]:
@@ -48,11 +50,14 @@ class _Written(GenerateJsonSchema):
 
 
 def _with_references(schema: Any) -> Any:
-    """The schema in which text with a pattern may also hold a reference to the environment."""
+    """The schema in which text with a pattern, a number or a truth value may also refer to the environment."""
     if isinstance(schema, list):
         return [_with_references(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     parts = {key: _with_references(value) for key, value in schema.items()}
+    if parts.get("type") in NO_TEXT:
+        said = {key: parts.pop(key) for key in ("description", "default") if key in parts}
+        return {**said, "anyOf": [parts, {"type": "string", "pattern": REFERENCE.removeprefix("|")}]}
     pattern = parts.get("pattern")
     return {**parts, "pattern": pattern + REFERENCE} if isinstance(pattern, str) else parts

@@ -1,15 +1,22 @@
-"""Which route wins: the most specific one, whatever the order in the file; and which routes cannot be told apart.
+"""Which route wins: the most specific one, whatever the order in the file.
 
-Host before path before method: an exact host beats `*.suffix`, a longer suffix a shorter one, any host comes last; an
-exact path beats a prefix, a longer prefix a shorter one; a route that names methods beats one that takes all.
+Host before path, path before conditions, conditions before methods: an exact host beats `*.suffix`, a longer suffix a
+shorter one, any host comes last. An exact path beats a template, a template an expression, an expression a prefix; of
+two templates or prefixes, the one that first has a literal segment where the other has a variable or nothing wins. More
+tests of headers and query parameters beat fewer; a route that names methods beats one that takes all. Routes that are
+equally specific and may match the same request are an error, unless their priorities differ.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import combinations
+from collections.abc import Iterable
 
-from control_plane.ir.model import Route
+from control_plane.ir.model import PathKind, Route
 
 ANY_HOST = "*"
+# How specific each kind of path is.
+KINDS = {PathKind.EXACT: 3, PathKind.TEMPLATE: 2, PathKind.REGEX: 1, PathKind.PREFIX: 0}
+
+# Greater is more specific: kind and segments of the path, number of conditions, methods named, priority.
+Specificity = tuple[int, tuple[bool, ...], int, bool, int]
 
 
 def host_specificity(host: str) -> tuple[int, int]:
@@ -19,9 +26,11 @@ def host_specificity(host: str) -> tuple[int, int]:
     return (1, len(host)) if host.startswith("*.") else (2, len(host))
 
 
-def specificity(route: Route) -> tuple[bool, int, bool]:
+def specificity(route: Route) -> Specificity:
     """Comparable among routes of one host: greater is more specific."""
-    return (route.path.exact, len(route.path.path), bool(route.methods))
+    literal = () if route.path.kind is PathKind.REGEX else tuple(part is not None for part in route.path.segments)
+    conditions = len(route.headers) + len(route.query)
+    return (KINDS[route.path.kind], literal, conditions, bool(route.methods), route.priority)
 
 
 def ordered(routes: Iterable[Route]) -> tuple[Route, ...]:
@@ -30,31 +39,8 @@ def ordered(routes: Iterable[Route]) -> tuple[Route, ...]:
     return tuple(sorted(by_name, key=specificity, reverse=True))
 
 
-def indistinct(routes: Iterable[Route]) -> Iterator[tuple[Route, Route]]:
-    """Pairs of routes that match the same requests with the same specificity."""
-    groups: dict[tuple[str, bool], list[Route]] = {}
-    for route in routes:
-        groups.setdefault((route.path.path, route.path.exact), []).append(route)
-    for group in groups.values():
-        for first, second in combinations(group, 2):
-            if _share_host(first, second) and _share_method(first, second):
-                yield first, second
-
-
 def covers(host: str, domain: str) -> bool:
     """Whether a route for `host` takes requests that Envoy's virtual host `domain` receives."""
     if host in (domain, ANY_HOST):
         return True
     return host.startswith("*.") and domain != ANY_HOST and domain.removeprefix("*").endswith(host[1:])
-
-
-def _share_host(first: Route, second: Route) -> bool:
-    if not first.hosts or not second.hosts:
-        return first.hosts == second.hosts  # a route that names hosts is more specific than one that names none
-    return bool(set(first.hosts) & set(second.hosts))
-
-
-def _share_method(first: Route, second: Route) -> bool:
-    if not first.methods or not second.methods:
-        return first.methods == second.methods
-    return bool(set(first.methods) & set(second.methods))

@@ -37,7 +37,16 @@ def limit_of(item: config.Limit, owner: str) -> ir.Limit:
     per = tuple(sorted(dimensions(item), key=lambda dimension: dimension.value))
     period = PERIOD_NAMES[item.requests.period_seconds]
     rule = f"{owner}:{period}:{'+'.join(dimension.value for dimension in per)}"
-    return ir.Limit(rule, item.requests.requests, item.requests.period_seconds, per)
+    local = item.scope == "instance"
+    name = f"{rule}:instance" if local else rule
+    return ir.Limit(name, item.requests.requests, item.requests.period_seconds, per, local=local)
+
+
+def counted(own: Iterable[ir.Limit], source: config.Config, *, public: bool, local: bool) -> bool:
+    """Whether limits of this scope, a route's own or a plan's, may apply to its calls."""
+    scope = "instance" if local else "fleet"
+    of_plans = (limit.scope == scope for plan in source.plans.values() for limit in plan.limits)
+    return any(limit.local == local for limit in own) or (not public and any(of_plans))
 
 
 def dimensions(item: config.Limit) -> frozenset[ir.Dimension]:

@@ -1,6 +1,8 @@
-"""Certificates for mutual TLS on this machine, made anew by each test."""
+"""Certificates for TLS on this machine, made anew by each test."""
 
 import datetime as dt
+import ipaddress
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -12,6 +14,28 @@ from cryptography.x509.oid import NameOID
 from service_kit.settings import TlsFiles
 
 
+class Authority:
+    """Signs certificates, and is the PEM text of its own."""
+
+    def __init__(self, name: str = "test authority") -> None:
+        self._name = name
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        own = _certificate(name, self._key.public_key(), name, self._key, is_ca=True)
+        self.pem = own.public_bytes(serialization.Encoding.PEM).decode()
+
+    def issue(self, *names: str, days: int = 1) -> tuple[str, str]:
+        """A certificate for these hosts and addresses, and its key, as PEM; expired where `days` is negative."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        leaf = _certificate(names[0], key.public_key(), self._name, self._key, is_ca=False, names=names, days=days)
+        return leaf.public_bytes(serialization.Encoding.PEM).decode(), pem_of(key)
+
+
+def pem_of(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
 def certificates(folder: Path) -> TlsFiles:
     """An authority, and a pair for `localhost` that both sides may use."""
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -20,9 +44,7 @@ def certificates(folder: Path) -> TlsFiles:
     files = TlsFiles(folder / "tls.crt", folder / "tls.key", folder / "ca.crt")
     files.authority.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     files.certificate.write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
-    files.private_key.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    files.private_key.write_text(pem_of(key))
     return files
 
 
@@ -33,19 +55,32 @@ def client_credentials(files: TlsFiles) -> grpc.ChannelCredentials:
 
 
 def _certificate(
-    subject: str, key: ec.EllipticCurvePublicKey, issuer: str, signer: ec.EllipticCurvePrivateKey, *, is_ca: bool
+    subject: str,
+    key: ec.EllipticCurvePublicKey,
+    issuer: str,
+    signer: ec.EllipticCurvePrivateKey,
+    *,
+    is_ca: bool,
+    names: Sequence[str] = ("localhost",),
+    days: int = 1,
 ) -> x509.Certificate:
     now = dt.datetime.now(dt.UTC)
-    names = [x509.DNSName("localhost")]
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
         .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=1))
-        .not_valid_after(now + dt.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=30))
+        .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
         .sign(signer, hashes.SHA256())
     )
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

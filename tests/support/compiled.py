@@ -22,6 +22,7 @@ WIRING = Wiring(
 )
 JWT_SECRET = "an-hmac-secret-of-at-least-thirty-two-bytes"
 TOKEN = "a-bearer-token-of-a-test"
+MATCHED = ("methods", "hosts", "headers", "query", "priority")
 IDENTITY = {"bearer_tokens": [{"name": "ops", "token": TOKEN}]}
 
 
@@ -36,8 +37,8 @@ def config(**changes: Any) -> dict[str, Any]:
 
 
 def route(name: str = "email", path: str = "/email", **changes: Any) -> dict[str, Any]:
-    """A public route; `methods` and `hosts` go into its match."""
-    match = {"path": path} | {key: changes.pop(key) for key in ("methods", "hosts") if key in changes}
+    """A public route; what says which requests it takes goes into its match."""
+    match = {"path": path} | {key: changes.pop(key) for key in MATCHED if key in changes}
     return {"name": name, "match": match, "upstream": "email", "auth": "none", **changes}
 
 

@@ -24,6 +24,7 @@ class FakeEnvoy:
         self._delta = delta
         self._node = base_pb.Node(id=node, cluster=cluster) if node or cluster else None
         self._names: dict[str, tuple[str, ...]] = {}
+        self._nonces: dict[str, str] = {}
         self._probes = 0
 
     async def subscribe(self, type_url: str, *names: str, initial: dict[str, str] | None = None) -> None:
@@ -33,10 +34,15 @@ class FakeEnvoy:
         else:
             await self._send(type_url, resource_names=names)
 
+    async def ask_again(self, type_url: str) -> None:
+        """The names it has asked for before, and the last nonce. State of the world only."""
+        await self._send(type_url, resource_names=self._names[type_url], response_nonce=self._nonces[type_url])
+
     async def next(self, *, within: float = 5.0) -> Any:
         """The next response."""
         response = await asyncio.wait_for(self._call.read(), within)
         assert response is not grpc.aio.EOF, "the stream has ended"
+        self._nonces[response.type_url] = response.nonce
         return response
 
     async def ack(self, response: Any) -> None:

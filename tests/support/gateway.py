@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,10 +92,26 @@ class Gateway:
 
 @contextmanager
 def running_gateway(config: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Iterator[Gateway]:
-    """Starts a gateway and stops it as Ctrl-C would; fails with its output where it does not become ready."""
+    """A gateway on a file with this configuration."""
+
+    def write(folder: Path, port: int, admin_port: int) -> Path:
+        (folder / "gateway.yaml").write_text(yaml.safe_dump(with_addresses(config, port, admin_port)))
+        return folder / "gateway.yaml"
+
+    with gateway_on(write, environ) as gateway:
+        yield gateway
+
+
+@contextmanager
+def gateway_on(
+    write: Callable[[Path, int, int], Path | None], environ: Mapping[str, str] | None = None
+) -> Iterator[Gateway]:
+    """Starts a gateway on what is written, or without a CONFIG, and stops it as Ctrl-C would; fails with its output
+    where it does not become ready.
+    """
     folder = Path(tempfile.mkdtemp(prefix="tollgate-"))  # short: socket paths have a limit
     port, admin_port = free_port(), free_port()
-    (folder / "gateway.yaml").write_text(yaml.safe_dump(with_addresses(config, port, admin_port)))
+    config = write(folder, port, admin_port)
     output = (folder / "output").open("wb")
     process = subprocess.Popen(
         [
@@ -103,13 +119,19 @@ def running_gateway(config: Mapping[str, Any], environ: Mapping[str, str] | None
             "-m",
             "tollgate_cli",
             "run",
-            str(folder / "gateway.yaml"),
+            *([] if config is None else [str(config)]),
             "--state-dir",
             str(folder / "state"),
         ],
         stdout=output,
         stderr=subprocess.STDOUT,
-        env={**os.environ, "TOLLGATE_ENVOY": str(envoy_binary()), **(environ or {})},
+        env={
+            **os.environ,
+            "TOLLGATE_ENVOY": str(envoy_binary()),
+            "GATEWAY_PORT": str(port),
+            "OBSERVABILITY_PORT": str(admin_port),
+            **(environ or {}),
+        },
     )
     try:
         gateway = Gateway(folder, process, port, admin_port)

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -18,18 +19,28 @@ from tests.support.ports import free_port
 class Upstream:
     """The server on its port, and the gate at which its streams wait."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, scheme: str) -> None:
         self.port = port
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"{scheme}://127.0.0.1:{port}"
         self.gate = threading.Event()
+        self.calls = 0
+        # What every path answers, instead of echoing, while it is set.
+        self.status: int | None = None
+        self.served = 0
 
 
 @contextmanager
-def running_upstream(port: int | None = None) -> Iterator[Upstream]:
-    """Serves in a thread with a loop of its own, so that a test's loop may block."""
-    upstream = Upstream(port or free_port())
+def running_upstream(port: int | None = None, *, host: str = "127.0.0.1", **tls: Any) -> Iterator[Upstream]:
+    """Serves in a thread with a loop of its own, so that a test may block; `tls` are the `ssl_` options of uvicorn."""
+    upstream = Upstream(port or free_port(), "https" if tls else "http")
     config = uvicorn.Config(
-        _app(upstream), host="127.0.0.1", port=upstream.port, log_config=None, ws="websockets-sansio", lifespan="off"
+        _app(upstream),
+        host=host,
+        port=upstream.port,
+        log_config=None,
+        ws="websockets-sansio",
+        lifespan="off",
+        **tls,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -47,6 +58,9 @@ def running_upstream(port: int | None = None) -> Iterator[Upstream]:
 
 def _app(upstream: Upstream) -> Starlette:
     async def echo(request: Request) -> Response:
+        upstream.served += 1
+        if upstream.status is not None:
+            return JSONResponse({"from": upstream.port}, upstream.status)
         body = await request.body()
         return JSONResponse(
             {
@@ -55,6 +69,8 @@ def _app(upstream: Upstream) -> Starlette:
                 "query": request.url.query,
                 "headers": [[name.decode(), value.decode("latin-1")] for name, value in request.headers.raw],
                 "bytes": len(body),
+                "body": body.decode("latin-1"),
+                "port": upstream.port,
             }
         )
 
@@ -65,6 +81,12 @@ def _app(upstream: Upstream) -> Starlette:
         await asyncio.sleep(request.path_params["seconds"])
         return JSONResponse({"late": True})
 
+    async def counted(request: Request) -> Response:
+        """Says how often it was called, with the headers that the query names."""
+        upstream.calls += 1
+        told = {"calls": upstream.calls, "path": request.url.path, "headers": dict(request.headers)}
+        return JSONResponse(told, headers=dict(request.query_params))
+
     async def stream(_request: Request) -> Response:
         async def chunks() -> AsyncIterator[str]:
             yield "data: first\n\n"
@@ -74,6 +96,7 @@ def _app(upstream: Upstream) -> Starlette:
         return StreamingResponse(chunks(), media_type="text/event-stream")
 
     async def websocket(socket: WebSocket) -> None:
+        upstream.served += 1
         await socket.accept()
         async for text in socket.iter_text():
             await socket.send_text(f"echo: {text}")
@@ -84,6 +107,7 @@ def _app(upstream: Upstream) -> Starlette:
             Route("/status/{code:int}", status, methods=methods),
             Route("/silent/{seconds:float}", silent),
             Route("/stream", stream),
+            Route("/counted/{path:path}", counted),
             WebSocketRoute("/ws", websocket),
             Route("/{path:path}", echo, methods=methods),
         ]

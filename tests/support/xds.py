@@ -15,6 +15,8 @@ from envoy.config.listener.v3 import listener_pb2 as listener_pb
 from envoy.config.route.v3 import route_pb2 as route_pb
 from envoy.extensions.filters.http.router.v3 import router_pb2 as router_pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2 as secret_pb
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2 as tls_pb
 from google.protobuf import any_pb2 as any_pb
 from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry
@@ -22,7 +24,7 @@ from prometheus_client import CollectorRegistry
 from control_plane.publisher import Publisher
 from control_plane.server.ads import Ads, XdsServer, xds_server
 from control_plane.snapshot import Resource, resource
-from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTES_TYPE
+from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTES_TYPE, SECRET_TYPE
 from service_kit.clock import SystemClock
 from service_kit.endpoint import Endpoint, UnixEndpoint
 from service_kit.settings import TlsFiles
@@ -99,8 +101,24 @@ def routes(name: str, **prefixes: str) -> Resource:
     return packed(ROUTES_TYPE, name, message)
 
 
-def listener(name: str, route_name: str, *, port: int = 0, prefix: str = "test") -> Resource:
-    """A listener that asks for its routes over ADS."""
+def secret(name: str, text: str = "a secret") -> Resource:
+    message = secret_pb.Secret(name=name)
+    message.generic_secret.secret.inline_string = text
+    return packed(SECRET_TYPE, name, message)
+
+
+def pair(name: str, certificate: str, key: str) -> Resource:
+    """A certificate and its private key, as PEM."""
+    message = secret_pb.Secret(name=name)
+    message.tls_certificate.certificate_chain.inline_string = certificate
+    message.tls_certificate.private_key.inline_string = key
+    return packed(SECRET_TYPE, name, message)
+
+
+def listener(
+    name: str, route_name: str, *, port: int = 0, prefix: str = "test", certificate: str | None = None
+) -> Resource:
+    """A listener that asks for its routes, and for the secret with its certificate, over ADS."""
     manager = hcm_pb.HttpConnectionManager(stat_prefix=prefix)
     manager.rds.route_config_name = route_name
     manager.rds.config_source.CopyFrom(_ads())
@@ -108,7 +126,13 @@ def listener(name: str, route_name: str, *, port: int = 0, prefix: str = "test")
     message = listener_pb.Listener(name=name)
     message.address.socket_address.address = "127.0.0.1"
     message.address.socket_address.port_value = port
-    message.filter_chains.add().filters.add(name="http").typed_config.CopyFrom(_any(manager))
+    chain = message.filter_chains.add()
+    chain.filters.add(name="http").typed_config.CopyFrom(_any(manager))
+    if certificate is not None:
+        context = tls_pb.DownstreamTlsContext()
+        context.common_tls_context.tls_certificate_sds_secret_configs.add(name=certificate, sds_config=_ads())
+        chain.transport_socket.name = "tls"
+        chain.transport_socket.typed_config.CopyFrom(_any(context))
     return packed(LISTENER_TYPE, name, message)
 
 

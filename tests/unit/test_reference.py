@@ -8,9 +8,9 @@ from control_plane.config import values
 from control_plane.config.document import DEEPEST
 from control_plane.config.load import LARGEST_CONFIGURATION, LARGEST_REFERENCED_FILE
 from control_plane.config.model import DEFAULT_BODY_LIMIT, Upstream
-from control_plane.ir.build import DEFAULT_TIMEOUT, IDLE_TIMEOUT, WEBSOCKET_IDLE_TIMEOUT
-from control_plane.ir.checks import RESERVED_PATHS
-from control_plane.xds.listener import REQUEST_HEADERS_TIMEOUT, REQUEST_TIMEOUT
+from control_plane.ir.checks.routes import RESERVED_PATHS
+from control_plane.ir.routes import DEFAULT_TIMEOUT, IDLE_TIMEOUT, WEBSOCKET_IDLE_TIMEOUT
+from control_plane.xds.listener.connection_manager import REQUEST_HEADERS_TIMEOUT, REQUEST_TIMEOUT
 from ratelimit_service.windows import SUB_WINDOWS
 from scripts import reference
 from service_kit.contract import LONGEST_LEEWAY
@@ -36,7 +36,7 @@ def test_every_key_is_explained_with_an_example(section: reference.Section) -> N
     rows = [[cell.strip() for cell in row.split(" | ")] for row in re.findall(r"^\| (`.+) \|$", table, re.MULTILINE)]
 
     assert [row[0] for row in rows] == [f"`{key}`" for key in section.model.model_fields]
-    assert [row for row in rows if len(row) != 5 or not all(row)] == []
+    assert [row for row in rows if len(row) != 6 or not all(row)] == []
     assert [row for row in rows if not row[-1].startswith("[")] == []
 
 
@@ -99,7 +99,7 @@ def test_durations_are_those_of_the_code(phrase: str, expected: list[float]) -> 
             id="bodies",
         ),
         pytest.param(
-            r"file of at most (\d+ MiB)\..* The configuration itself may have (\d+ MiB)",
+            r"files of at most (\d+ MiB)\..* The configuration itself may have (\d+ MiB)",
             [LARGEST_REFERENCED_FILE, LARGEST_CONFIGURATION],
             id="files",
         ),

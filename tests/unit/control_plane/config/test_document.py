@@ -38,7 +38,6 @@ def errors(content: bytes) -> list[str]:
             "c.yaml:1:17: the key 'b' stands twice, first at 1:5 (a.b); merge the two",
             id="duplicate key in one line",
         ),
-        pytest.param("on: 1", "c.yaml:1:1: YAML does not take the key `on` for text; write it in quotes", id="on"),
         pytest.param("404: 1", "c.yaml:1:1: YAML does not take the key `404` for text; write it in quotes", id="404"),
         pytest.param("? [a]\n: 1", "c.yaml:1:3: a key must be text; write `key: value`", id="list as a key"),
         pytest.param("a: &a x\n*a : 1", "c.yaml:2:1: a key must be text; write `key: value`", id="alias as a key"),
@@ -123,6 +122,13 @@ def test_a_byte_order_mark_is_skipped():
 
 def test_mistakes_before_a_fatal_one_are_kept():
     assert [error.split(": ")[0] for error in errors(b"a: 1\na: 2\nb: [")] == ["c.yaml:2:1", "c.yaml:4:1"]
+
+
+def test_truth_values_are_text_where_a_key_stands():
+    """`on` is one of our keys."""
+    root = read_document(b"on: 1\nno: 2", "c.yaml").root
+
+    assert list(root.entries) == ["on", "no"]
 
 
 def test_small_aliases_are_taken():

@@ -6,7 +6,7 @@ import pytest
 from control_plane.config.errors import InvalidConfig, Problem
 from control_plane.config.load import LARGEST_CONFIGURATION, LARGEST_REFERENCED_FILE, load
 from control_plane.config.model import FileKeys, SecretKeys
-from control_plane.config.values import RateValue
+from control_plane.config.values import RateValue, UpstreamAddress
 from service_kit.endpoint import TcpEndpoint
 
 EXAMPLE = Path(__file__).with_name("example.yaml")
@@ -37,8 +37,8 @@ def test_the_example_means_what_it_says():
     email, login = config.routes
     accounts, local = config.identity.jwt
     assert config.listeners["public"].address == TcpEndpoint("0.0.0.0", 8800)
-    assert config.upstreams["email"].endpoints == (TcpEndpoint("email-1", 8080), TcpEndpoint("email_2", 8080))
-    assert config.upstreams["accounts"].url == TcpEndpoint("accounts", 8080)
+    assert tuple(map(str, config.upstreams["email"].endpoints)) == ("http://email-1:8080", "http://email_2:8080")
+    assert config.upstreams["accounts"].url == UpstreamAddress("accounts", 8080, tls=False, path="")
     assert config.plans["free"].limits[1].requests == RateValue(1000, 3600)
     assert config.plans["free"].limits[1].per == ("tenant", "ip")
     assert (email.timeout, email.body_limit, email.websocket) == (15.0, 16 * 2**20, True)
@@ -72,7 +72,7 @@ def test_files_are_found_from_the_directory_of_the_configuration(tmp_path):
     loaded = load(config, {})
 
     assert loaded.referenced == {"keys/a.json": b'{"keys": []}'}
-    assert loaded.files == {config, tmp_path / "keys" / "a.json"}
+    assert set(loaded.files) == {config, tmp_path / "keys" / "a.json"}
 
 
 def test_an_absolute_path_is_taken_as_it_is(tmp_path):
@@ -92,7 +92,7 @@ def test_a_missing_file_is_a_mistake_at_its_key_and_stays_known(tmp_path):
     assert errors(config) == [
         "c.yaml:5:78: a.json: there is no such file (identity.jwt[0].keys.file); check the path",
     ]
-    assert caught.value.files == {config, tmp_path / "a.json"}
+    assert set(caught.value.files) == {config, tmp_path / "a.json"}
 
 
 def test_a_file_that_is_too_large(tmp_path):
@@ -115,7 +115,11 @@ def test_a_pipe_in_place_of_a_file_blocks_nobody(tmp_path):
     ("name", "expected"),
     [
         pytest.param("nope.yaml", "nope.yaml:1:1: there is no such file; check the path", id="missing"),
-        pytest.param("directory", "directory:1:1: is a directory; name one file", id="directory"),
+        pytest.param(
+            "directory",
+            "directory:1:1: the directory holds no configuration; write a file *.yaml or *.yml into it",
+            id="directory",
+        ),
         pytest.param("large", "large:1:1: is larger than 16 MiB; check that it is the right file", id="too large"),
         pytest.param("empty", "empty:1:1: the file is empty; begin with `version: 1`", id="empty"),
         pytest.param(

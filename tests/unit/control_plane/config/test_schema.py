@@ -38,10 +38,10 @@ def test_unknown_keys_are_refused(kind):
     [
         pytest.param(model.Route, "timeout", ["30s", "1.5m", "${TIMEOUT}"], ["30", "s"], id="duration"),
         pytest.param(model.Route, "body_limit", ["8MiB", "${LIMIT:-1MB}"], ["8M"], id="size"),
-        pytest.param(model.Route, "upstream", ["email-1"], ["a b", "-a"], id="name"),
+        pytest.param(model.WeightedUpstream, "name", ["email-1"], ["a b", "-a"], id="name"),
         pytest.param(model.Limit, "requests", ["60/minute"], ["60", "60/min"], id="rate"),
         pytest.param(model.Match, "path", ["/a/*"], ["a"], id="path"),
-        pytest.param(model.Upstream, "url", ["http://a:80", "${URL}"], ["https://a"], id="URL"),
+        pytest.param(model.Upstream, "url", ["http://a:80", "https://a/v1", "${URL}"], ["ftp://a"], id="URL"),
         pytest.param(model.Listener, "address", ["0.0.0.0:80"], ["0.0.0.0"], id="address"),
     ],
 )

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.config import values
-from control_plane.config.values import Mistake, RateValue
+from control_plane.config.model import hash_key
+from control_plane.config.values import Mistake, RateValue, UpstreamAddress
 from service_kit.endpoint import TcpEndpoint
 
 PARSERS = (
@@ -19,6 +20,11 @@ PARSERS = (
     values.host,
     values.path_pattern,
     values.absolute_path,
+    values.replacement_path,
+    values.substitution,
+    values.regex,
+    values.header_name,
+    values.header_value,
 )
 
 
@@ -33,9 +39,35 @@ PARSERS = (
         pytest.param(values.size, "512KiB", 524_288, id="binary size"),
         pytest.param(values.size, "7B", 7, id="bytes"),
         pytest.param(values.address, "[::]:8800", TcpEndpoint("::", 8800), id="IPv6 address"),
-        pytest.param(values.upstream_url, "http://a", TcpEndpoint("a", 80), id="default port"),
-        pytest.param(values.upstream_url, "http://[::1]:81/", TcpEndpoint("::1", 81), id="IPv6 URL"),
-        pytest.param(values.upstream_url, "http://my_service:81", TcpEndpoint("my_service", 81), id="container"),
+        pytest.param(values.upstream_url, "http://a", UpstreamAddress("a", 80, tls=False, path=""), id="default port"),
+        pytest.param(
+            values.upstream_url, "http://[::1]:81/", UpstreamAddress("::1", 81, tls=False, path=""), id="IPv6 URL"
+        ),
+        pytest.param(
+            values.upstream_url,
+            "http://my_service:81",
+            UpstreamAddress("my_service", 81, tls=False, path=""),
+            id="container",
+        ),
+        pytest.param(
+            values.upstream_url,
+            "https://api.example.com/v1/",
+            UpstreamAddress("api.example.com", 443, tls=True, path="/v1"),
+            id="TLS and a base path",
+        ),
+        pytest.param(values.network, "10.0.0.0/8", "10.0.0.0/8", id="network"),
+        pytest.param(values.network, "2001:DB8::/32", "2001:db8::/32", id="IPv6 network"),
+        pytest.param(values.network, "127.0.0.1", "127.0.0.1/32", id="one address"),
+        pytest.param(values.origin, "https://*.example.com", "https://*.example.com", id="origins by suffix"),
+        pytest.param(values.origin, "http://localhost:3000", "http://localhost:3000", id="origin with a port"),
+        pytest.param(values.path_pattern, "/users/{id}/orders/*", "/users/{id}/orders/*", id="template"),
+        pytest.param(values.replacement_path, "/v2/{id}", "/v2/{id}", id="replacement"),
+        pytest.param(values.substitution, r"/\1/v2\2", r"/\1/v2\2", id="groups"),
+        pytest.param(values.substitution, "", "", id="nothing instead"),
+        pytest.param(values.substitution, ".", ".", id="a dot inside a segment"),
+        pytest.param(values.header_name, "x-beta", "x-beta", id="header"),
+        pytest.param(values.regex, "/v[0-9]+/.*", "/v[0-9]+/.*", id="expression"),
+        pytest.param(hash_key, "header x-user", "header x-user", id="hash by a header"),
         pytest.param(values.host, "*.example.com", "*.example.com", id="suffix"),
         pytest.param(values.path_pattern, "/*", "/*", id="everything"),
         pytest.param(values.path_pattern, "/a/*", "/a/*", id="prefix"),
@@ -77,6 +109,21 @@ def test_values(parse, text, expected):
         pytest.param(values.path_pattern, "/a%2e%2e/b", id="escaped dots"),
         pytest.param(values.path_pattern, "/a b", id="space"),
         pytest.param(values.path_pattern, "/a#b", id="fragment"),
+        pytest.param(values.path_pattern, "/a/x{b}", id="variable in a part of a segment"),
+        pytest.param(values.path_pattern, "/{a}/{a}", id="one variable twice"),
+        pytest.param(values.path_pattern, "/{A}", id="variable in capitals"),
+        pytest.param(values.replacement_path, "/.{a}", id="a variable that could make dots"),
+        pytest.param(values.replacement_path, "/{a", id="half a variable"),
+        pytest.param(values.substitution, "a//b", id="two slashes in a substitution"),
+        pytest.param(values.substitution, r"/\1/../x", id="dots in a substitution"),
+        pytest.param(values.substitution, "/a?b", id="query in a substitution"),
+        pytest.param(values.substitution, r"/\n", id="no group"),
+        pytest.param(values.substitution, "/%2f", id="escaped slash in a substitution"),
+        pytest.param(values.regex, "(", id="half an expression"),
+        pytest.param(values.regex, "(?=a)", id="look-ahead"),
+        pytest.param(values.regex, "é", id="letters beyond ASCII"),
+        pytest.param(values.regex, "a{400}b{400}c{400}", id="too large a program"),
+        pytest.param(values.regex, "", id="no expression"),
     ],
 )
 def test_texts_that_are_refused(parse, text):

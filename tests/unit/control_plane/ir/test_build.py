@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from control_plane.ir.model import Address, Gateway, Route, Secret, Timeouts, Upstream, is_ip_address
+from control_plane.ir.model import (
+    Condition,
+    Gateway,
+    PathKind,
+    PathMatch,
+    Route,
+    Secret,
+    TestKind,
+    Timeouts,
+    is_ip_address,
+)
 from tests.support.compiled import IDENTITY, JWT_SECRET, compiled, config, private, route
 
 LIMITED_PLAN = {"free": {"limits": [{"requests": "60/minute"}]}}
@@ -40,7 +50,8 @@ def one_route(written: dict[str, Any], **changes: Any) -> Route:
 def test_timeouts(of_route: dict[str, Any], of_upstream: dict[str, Any], expected: Timeouts) -> None:
     found = one_route(route(**of_route), upstreams={"email": {**UPSTREAM, **of_upstream}})
 
-    assert found.timeouts == expected
+    assert found.forward
+    assert found.forward.timeouts == expected
 
 
 @pytest.mark.parametrize(
@@ -121,12 +132,51 @@ def test_endpoints(endpoints: list[str], expected: list[str] | None, resolved: b
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [("/a", ("/a", True)), ("/a/*", ("/a", False)), ("/*", ("/", False)), ("/", ("/", True)), ("/a/", ("/a/", True))],
+    [
+        ("/a", PathMatch("/a", PathKind.EXACT)),
+        ("/a/*", PathMatch("/a", PathKind.PREFIX)),
+        ("/*", PathMatch("/", PathKind.PREFIX)),
+        ("/", PathMatch("/", PathKind.EXACT)),
+        ("/a/", PathMatch("/a/", PathKind.EXACT)),
+        ("/a/{b}", PathMatch("/a/{b}", PathKind.TEMPLATE)),
+        ("/a/{b}/*", PathMatch("/a/{b}", PathKind.PREFIX)),
+    ],
 )
-def test_paths(path: str, expected: tuple[str, bool]) -> None:
-    found = one_route(route(path=path)).path
+def test_paths(path: str, expected: PathMatch) -> None:
+    assert one_route(route(path=path)).path == expected
 
-    assert (found.path, found.exact) == expected
+
+@pytest.mark.parametrize(
+    ("match", "headers"),
+    [
+        pytest.param({"x-a": "1"}, [Condition("x-a", TestKind.EXACT, "1")], id="a-text-is-the-value"),
+        pytest.param(
+            {"x-b": {"present": False}, "x-a": {"present": True}},
+            [Condition("x-a", TestKind.PRESENT), Condition("x-b", TestKind.ABSENT)],
+            id="presence",
+        ),
+        pytest.param({"x-a": {"suffix": "1"}}, [Condition("x-a", TestKind.SUFFIX, "1")], id="a-test"),
+    ],
+)
+def test_conditions(match: dict[str, Any], headers: list[Condition]) -> None:
+    found = one_route(route(headers=match, query={name.removeprefix("x-"): test for name, test in match.items()}))
+
+    assert list(found.headers) == headers
+    assert [item.name for item in found.query] == [item.name.removeprefix("x-") for item in headers]
+
+
+@pytest.mark.parametrize(
+    ("answer", "limits"),
+    [
+        pytest.param({"redirect": {"path": "/a"}}, LIMITED_PLAN, id="a-redirect"),
+        pytest.param({"respond": {"body": "a"}}, LIMITED_PLAN, id="a-direct-response"),
+    ],
+)
+def test_nobody_is_asked_about_limits_where_the_gateway_answers(answer: dict[str, Any], limits: dict[str, Any]) -> None:
+    written = private(**answer)
+    del written["upstream"]
+
+    assert not one_route(written, identity=IDENTITY, plans=limits).asks_limiter
 
 
 def test_a_bearer_token_stands_for_itself_where_nothing_is_said() -> None:
@@ -152,4 +202,3 @@ def test_a_secret_never_shows() -> None:
 )
 def test_is_ip_address(host: str, expected: bool) -> None:
     assert is_ip_address(host) is expected
-    assert Upstream("u", (Address(host, 80),), 1.0).resolved is expected

@@ -93,3 +93,179 @@ def test_a_message_never_quotes_a_token() -> None:
         compiled(config(identity={"bearer_tokens": tokens}, routes=[]))
 
     assert TOKEN not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        pytest.param("/a.*", [], id="slash"),
+        pytest.param(".*a", [], id="anything"),
+        pytest.param("(/a|/b)", [], id="alternatives"),
+        pytest.param("a.*", ["routes/0/match/path_regex"], id="no-slash"),
+        pytest.param("https://.*", ["routes/0/match/path_regex"], id="a-url"),
+    ],
+)
+def test_expressions_for_paths(expression: str, expected: list[str]) -> None:
+    written = {**route(), "match": {"path_regex": expression}}
+
+    assert mistakes(routes=[written]) == expected
+
+
+SHADOW = {"url": "http://127.0.0.1:9002"}
+UPSTREAMS = {"email": {"url": "http://127.0.0.1:9001"}, "other": SHADOW}
+SHARES = [{"name": "email", "weight": 1}, {"name": "other", "weight": 1}]
+
+
+def answered(**answer: Any) -> dict[str, Any]:
+    """A route on which the gateway answers by itself."""
+    written = route(**answer)
+    del written["upstream"]
+    return written
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        pytest.param(key, value, id=key)
+        for key, value in {
+            "rewrite": "/a",
+            "rewrite_regex": {"pattern": "a", "substitution": "b"},
+            "mirror": {"upstream": "email"},
+            "limits": [LIMIT],
+            "request_headers": {"set": {"x-a": "1"}},
+            "retries": {},
+            "timeout": "1s",
+            "streaming": True,
+            "websocket": True,
+            "idle_timeout": "1s",
+            "max_duration": "1s",
+            "body_limit": "1KiB",
+        }.items()
+    ],
+)
+@pytest.mark.parametrize(
+    "answer", [{"redirect": {"path": "/b"}}, {"respond": {"body": "b"}}], ids=["redirect", "respond"]
+)
+def test_keys_that_nothing_acts_on(answer: dict[str, Any], key: str, value: Any) -> None:
+    assert mistakes(routes=[answered(**answer, **{key: value})]) == [f"routes/0/{key}"]
+
+
+@pytest.mark.parametrize(
+    "answer", [{"redirect": {"path": "/b"}}, {"respond": {"body": "b"}}], ids=["redirect", "respond"]
+)
+def test_keys_that_hold_whoever_answers(answer: dict[str, Any]) -> None:
+    kept = {
+        "require": {"roles": ["r"]},
+        "allow_ips": ["10.0.0.0/8"],
+        "response_headers": {"set": {"x-a": "1"}},
+    }
+
+    assert mistakes(routes=[{**answered(**answer), "auth": ["bearer"], **kept}]) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({"upstream": SHARES}, [], id="shares"),
+        pytest.param({"upstream": [*SHARES, SHARES[0]]}, ["upstream/2/name"], id="one-twice"),
+        pytest.param({"upstream": [{"name": "email", "weight": 0}]}, ["upstream"], id="nobody"),
+        pytest.param({"upstream": [{"name": "emial", "weight": 1}]}, ["upstream/0/name"], id="unknown"),
+        pytest.param({"mirror": {"upstream": "emial"}}, ["mirror/upstream"], id="unknown-mirror"),
+        pytest.param({"path": "/{a}", "rewrite": "/{b}"}, ["rewrite"], id="unknown-variable"),
+        pytest.param({"path": "/{a}/*", "rewrite": "/{a}"}, [], id="variable"),
+        pytest.param(
+            {"path": "".join(f"/{{v{n}}}" for n in range(9)), "rewrite": "".join(f"/{{v{n}}}" for n in range(9))},
+            ["rewrite"],
+            id="more-variables-than-groups",
+        ),
+        pytest.param(
+            {"rewrite_regex": {"pattern": "^/(a)", "substitution": r"/\2"}}, ["rewrite_regex/substitution"], id="group"
+        ),
+        pytest.param({"rewrite_regex": {"pattern": "^/(a)", "substitution": r"/\1"}}, [], id="known-group"),
+        pytest.param(
+            {"rewrite_regex": {"pattern": "^/a", "substitution": "a"}}, ["rewrite_regex/substitution"], id="^/"
+        ),
+        pytest.param(
+            {"rewrite_regex": {"pattern": ".*", "substitution": "a"}}, ["rewrite_regex/substitution"], id=".*"
+        ),
+        pytest.param(
+            {"rewrite_regex": {"pattern": "x*", "substitution": "a"}}, ["rewrite_regex/substitution"], id="x*"
+        ),
+        pytest.param({"rewrite_regex": {"pattern": "^/a", "substitution": r"\0b"}}, [], id="slash-kept"),
+        pytest.param({"rewrite_regex": {"pattern": "[a-z]+", "substitution": "a"}}, [], id="no-slash-touched"),
+        pytest.param({"headers": {"host": "a"}}, ["match/headers/host"], id="host-as-header"),
+        pytest.param({"headers": {"x-tollgate-plan": "a"}}, ["match/headers/x-tollgate-plan"], id="internal"),
+        pytest.param({"headers": {"x-envoy-a": "a"}}, ["match/headers/x-envoy-a"], id="envoys"),
+        pytest.param({"headers": {"authorization": "a"}}, ["match/headers/authorization"], id="credential"),
+        pytest.param({"headers": {"x-forwarded-proto": "a"}}, ["match/headers/x-forwarded-proto"], id="scheme"),
+        pytest.param({"headers": {"content-length": "1"}}, ["match/headers/content-length"], id="framing"),
+        pytest.param({"headers": {"x-tollgates": "a", "cookie": "a"}}, [], id="the-clients"),
+        pytest.param({"headers": {"x-a": " a"}}, ["match/headers/x-a"], id="space-before-a-value"),
+        pytest.param({"headers": {"x-a": {"prefix": "a "}}}, [], id="space-inside-a-value"),
+        pytest.param({"mirror": {"upstream": "other"}, "websocket": True}, [], id="copies-of-a-websocket"),
+        pytest.param({"websocket": True, "body_limit": "1MiB"}, ["body_limit"], id="size-of-a-websocket"),
+        pytest.param({"query": {"a": "b c"}}, ["match/query/a"], id="space-in-a-query"),
+        pytest.param({"query": {"a": {"prefix": "b&"}}}, ["match/query/a/prefix"], id="ampersand-in-a-query"),
+        pytest.param({"query": {"a b": "c"}}, ["match/query/a b"], id="space-in-a-parameters-name"),
+        pytest.param({"query": {"a": "b%20=c", "d": {"regex": "b c"}}}, [], id="as-it-is-sent"),
+        pytest.param({"request_headers": {"set": {"host": "a"}}}, ["request_headers/set/host"], id="set-host"),
+        pytest.param({"request_headers": {"add": {"te": "a"}}}, ["request_headers/add/te"], id="add-te"),
+        pytest.param(
+            {"request_headers": {"remove": ["x-a", "x-tollgate-subject"]}}, ["request_headers/remove/1"], id="identity"
+        ),
+        pytest.param(
+            {"request_headers": {"set": {"authorization": "a"}}}, ["request_headers/set/authorization"], id="secret"
+        ),
+        pytest.param(
+            {"request_headers": {"remove": ["authorization", "x-forwarded-for"], "set": {"x-a": "1"}}}, [], id="allowed"
+        ),
+        pytest.param(
+            {"request_headers": {"set": {"x-forwarded-for": "a"}}}, ["request_headers/set/x-forwarded-for"], id="lie"
+        ),
+        pytest.param({"response_headers": {"set": {"server": "a"}}}, ["response_headers/set/server"], id="server"),
+        pytest.param({"response_headers": {"remove": ["connection"]}}, ["response_headers/remove/0"], id="connection"),
+        pytest.param({"response_headers": {"remove": ["set-cookie"], "add": {"vary": "a"}}}, [], id="the-upstreams"),
+    ],
+)
+def test_what_a_route_says(changes: dict[str, Any], expected: list[str]) -> None:
+    assert mistakes(upstreams=UPSTREAMS, routes=[route(**changes)]) == [f"routes/0/{path}" for path in expected]
+
+
+@pytest.mark.parametrize(
+    ("other", "changes", "expected"),
+    [
+        pytest.param({"timeout": "30s"}, {}, [], id="the-default-timeout-in-words"),
+        pytest.param({"timeout": "5s"}, {}, ["upstream"], id="timeouts"),
+        pytest.param({"timeout": "5s"}, {"timeout": "7s"}, [], id="the-routes-timeout"),
+        pytest.param({"retries": {"attempts": 2}}, {}, ["upstream"], id="retries"),
+        pytest.param({"retries": {"attempts": 2}}, {"retries": {}}, [], id="the-routes-retries"),
+        pytest.param({"load_balancing": {"policy": "maglev", "hash_by": "ip"}}, {}, [], id="one-hash"),
+        pytest.param({"url": "http://127.0.0.1:9002/v1"}, {}, ["upstream/1/name"], id="paths"),
+        pytest.param({"url": "https://a.example.com"}, {}, [], id="hosts"),
+        pytest.param(
+            {"endpoints": ["https://a.example.com", "https://b.example.com"]}, {}, ["upstream"], id="many-hosts"
+        ),
+    ],
+)
+def test_upstreams_that_want_different_things(
+    other: dict[str, Any], changes: dict[str, Any], expected: list[str]
+) -> None:
+    upstreams = {**UPSTREAMS, "other": other if "endpoints" in other else {**SHADOW, **other}}
+
+    assert mistakes(upstreams=upstreams, routes=[route(upstream=SHARES, **changes)]) == [
+        f"routes/0/{path}" for path in expected
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({}, [], id="the-same-path"),
+        pytest.param({"mirror": {"upstream": "other"}}, ["mirror/upstream"], id="a-mirror-with-another"),
+        pytest.param({"rewrite_regex": {"pattern": "a", "substitution": "b"}}, ["rewrite_regex"], id="an-expression"),
+    ],
+)
+def test_upstreams_with_a_path(changes: dict[str, Any], expected: list[str]) -> None:
+    upstreams = {"email": {"url": "http://127.0.0.1:9001/v1"}, "other": SHADOW}
+
+    assert mistakes(upstreams=upstreams, routes=[route(**changes)]) == [f"routes/0/{path}" for path in expected]

@@ -1,0 +1,135 @@
+"""Addresses, URLs, hosts and networks."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from control_plane.config.values.base import Mistake, scalar
+from control_plane.config.values.paths import absolute_path
+from service_kit.endpoint import EndpointError, TcpEndpoint, parse_endpoint
+
+HOST_PATTERN = r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+ADDRESS_PATTERN = r"^.+:[0-9]{1,5}$"
+URL_PATTERN = r"^https?://"
+LONGEST_HOST = 253
+NETWORK_PATTERN = r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$"
+ORIGIN_PATTERN = r"^(\*|https?://.+)$"
+DEFAULT_PORTS = {"http": 80, "https": 443}
+URL_CURE = "write http://HOST:PORT or https://HOST:PORT"
+# Names of containers may hold underscores.
+UPSTREAM_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
+UPSTREAM_HOST = re.compile(rf"{UPSTREAM_LABEL}(\.{UPSTREAM_LABEL})*")
+
+
+def address(text: str) -> TcpEndpoint:
+    """The IP address and port of a listener; Envoy binds addresses, it resolves no names."""
+    if not re.fullmatch(ADDRESS_PATTERN, text):
+        raise Mistake("is no address", "write IP:PORT, such as 0.0.0.0:8800 or [::]:8800", value=text)
+    try:
+        endpoint = parse_endpoint(text)
+    except EndpointError:
+        raise Mistake("is no address", "write IP:PORT with a port from 1 to 65535", value=text) from None
+    if not isinstance(endpoint, TcpEndpoint) or not is_ip(endpoint.host):
+        raise Mistake("does not name an IP address", "write one, such as 127.0.0.1:8800 or 0.0.0.0:8800", value=text)
+    if endpoint.port == 0:
+        raise Mistake("has port 0, which would be another one at each start", "name a port", value=text)
+    return endpoint
+
+
+@dataclass(frozen=True)
+class UpstreamAddress:
+    """Where an upstream listens, whether it speaks TLS, and the path that stands before every request's own."""
+
+    host: str
+    port: int
+    tls: bool
+    path: str
+
+    def __str__(self) -> str:
+        scheme = "https" if self.tls else "http"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}{self.path}"
+
+
+def upstream_url(text: str) -> UpstreamAddress:
+    """`http://host:port` or `https://host:port`, with a path that is put before that of each request."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", DEFAULT_PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
+    except ValueError:
+        raise Mistake("is no URL", URL_CURE, value=text) from None
+    if parts.username is not None:
+        cure = "write http://HOST:PORT, and the secret as the upstream's `credential`"
+        raise Mistake("the URL holds a user name or password", cure)
+    if parts.scheme not in DEFAULT_PORTS or not (UPSTREAM_HOST.fullmatch(host) or is_ip(host)):
+        raise Mistake("is no URL of an upstream", URL_CURE, value=text)
+    if not text.isprintable() or {"?", "#"} & set(text):
+        raise Mistake("says more than host, port and path", "drop `?` or `#` and what follows", value=text)
+    if port == 0:
+        raise Mistake("has port 0, where nothing listens", "name the upstream's port", value=text)
+    path = parts.path.rstrip("/")
+    return UpstreamAddress(host, port, tls=parts.scheme == "https", path=absolute_path(path) if path else "")
+
+
+def host(text: str) -> str:
+    """A host name, or `*.` and a suffix, as clients send it in lower case and without a port."""
+    if text == "*":
+        raise Mistake("matches every host", "drop `hosts`: without it a route takes all hosts", value=text)
+    if text != text.lower():
+        raise Mistake("has capital letters", f"write {text.lower()!r}", value=text)
+    if not re.fullmatch(HOST_PATTERN, text) or len(text) > LONGEST_HOST:
+        cure = "write api.example.com or *.example.com: no scheme, no port, international names as xn--"
+        raise Mistake("is no host name", cure, value=text)
+    return text
+
+
+def is_ip(text: str) -> bool:
+    try:
+        return "%" not in text and bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
+
+
+def network(text: str) -> str:
+    """An IP address or a network in CIDR notation, in its shortest form."""
+    if not re.fullmatch(NETWORK_PATTERN, text):
+        raise Mistake("is no network", "write 10.0.0.0/8, 2001:db8::/32 or one address", value=text)
+    try:
+        found = ipaddress.ip_network(text)
+    except ValueError:
+        try:
+            wider = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise Mistake("is no network", "write 10.0.0.0/8, 2001:db8::/32 or one address", value=text) from None
+        raise Mistake("has bits of a host in it", f"write {wider} or {text.partition('/')[0]}", value=text) from None
+    return str(found)
+
+
+def origin(text: str) -> str:
+    """An origin as browsers send it (RFC 6454): scheme, host and port; `*` alone, or before a suffix of the host."""
+    if text == "*":
+        return text
+    scheme, separator, rest = text.partition("://")
+    name, _, port = rest.partition(":")
+    named = re.fullmatch(HOST_PATTERN, name.lower()) and len(name) <= LONGEST_HOST
+    if not separator or scheme not in DEFAULT_PORTS or not named or (":" in rest and not port.isdigit()):
+        cure = "write https://app.example.com, https://*.example.com or *: no path, no slash at the end"
+        raise Mistake("is no origin", cure, value=text)
+    if text != text.lower():
+        raise Mistake("has capital letters", f"write {text.lower()!r}", value=text)
+    return text
+
+
+Host = Annotated[str, scalar(host, pattern=HOST_PATTERN, description="a host such as api.example.com or *.example.com")]
+Address = Annotated[
+    TcpEndpoint, scalar(address, pattern=ADDRESS_PATTERN, description="an address such as 0.0.0.0:8800")
+]
+UpstreamUrl = Annotated[
+    UpstreamAddress, scalar(upstream_url, pattern=URL_PATTERN, description="a URL such as http://HOST:PORT")
+]
+Network = Annotated[
+    str, scalar(network, pattern=NETWORK_PATTERN, description="a network such as 10.0.0.0/8 or 2001:db8::/32")
+]
+Origin = Annotated[str, scalar(origin, pattern=ORIGIN_PATTERN, description="an origin such as https://app.example.com")]

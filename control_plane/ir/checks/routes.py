@@ -1,0 +1,97 @@
+"""Routes: references to nothing, rules that nothing could enforce, and routes that no request can tell apart."""
+
+from collections.abc import Iterable, Iterator
+
+from control_plane.config import model as config
+from control_plane.config.errors import Path, Problem, did_you_mean
+from control_plane.ir import model as ir
+from control_plane.ir.checks.answers import answer_problems
+from control_plane.ir.checks.headers import header_problems
+from control_plane.ir.checks.limits import repeated_limits
+from control_plane.ir.checks.paths import path_problems
+from control_plane.ir.overlap import indistinct
+from control_plane.ir.rules import accepted, dimensions
+
+IDENTITY_DIMENSIONS = frozenset({ir.Dimension.SUBJECT, ir.Dimension.TENANT, ir.Dimension.CONSUMER})
+# Paths that Envoy itself answers on every listener.
+RESERVED_PATHS = ("/health", "/readyz")
+
+
+def route_problems(source: config.Config) -> Iterator[Problem]:
+    """What keeps routes from being enforced as written."""
+    for index, route in enumerate(source.routes):
+        yield from _route_problems(source, route, ("routes", index))
+
+
+def _route_problems(source: config.Config, route: config.Route, path: Path) -> Iterator[Problem]:
+    unknown = tuple(_unknown_upstreams(source, route, path))
+    yield from unknown
+    if not unknown:
+        yield from answer_problems(source, route, path)
+        yield from path_problems(source, route, path)
+    yield from header_problems(route, path)
+    if route.match.path is not None and route.match.path.removesuffix("/*") in RESERVED_PATHS:
+        yield Problem(
+            (*path, "match", "path"), f"{route.match.path!r} is answered by the gateway", "choose another path"
+        )
+    if route.websocket and route.match.methods and "GET" not in route.match.methods:
+        yield Problem((*path, "match", "methods"), "a WebSocket begins with GET", "add GET or drop `websocket`")
+    if route.websocket and "body_limit" in route.model_fields_set:
+        yield Problem((*path, "body_limit"), "what crosses a WebSocket is not counted", "drop it, or `websocket`")
+    yield from _auth_problems(source, route, path)
+    yield from repeated_limits(route.limits, (*path, "limits"))
+
+
+def _unknown_upstreams(source: config.Config, route: config.Route, path: Path) -> Iterator[Problem]:
+    named: list[tuple[Path, str]] = []
+    if isinstance(route.upstream, str):
+        named.append((("upstream",), route.upstream))
+    elif route.upstream is not None:
+        named += [(("upstream", index, "name"), item.name) for index, item in enumerate(route.upstream)]
+    if route.mirror is not None:
+        named.append((("mirror", "upstream"), route.mirror.upstream))
+    for place, name in named:
+        if name not in source.upstreams:
+            cure = did_you_mean(name, source.upstreams) or "declare it in `upstreams`"
+            yield Problem((*path, *place), f"there is no upstream {name!r}", cure)
+
+
+def _auth_problems(source: config.Config, route: config.Route, path: Path) -> Iterator[Problem]:
+    accept = accepted(route, source)
+    if accept is None:
+        yield Problem(
+            path, "the route has no `auth`, and there is no `defaults.auth`", "write the credentials, or `auth: none`"
+        )
+        return
+    known = {"jwt": bool(source.identity.jwt), "bearer": bool(source.identity.bearer_tokens)}
+    sections = {"jwt": "identity.jwt", "bearer": "identity.bearer_tokens"}
+    where: Path = (*path, "auth") if route.auth is not None else ("defaults", "auth")
+    for kind in accept:
+        if not known[kind]:
+            yield Problem(where, f"{kind!r} is accepted, and none is configured", f"configure `{sections[kind]}`")
+    if accept:
+        return
+    if route.require.scopes or route.require.roles:
+        yield Problem(
+            (*path, "require"), "a public route knows no scopes and no roles", "write `auth`, or drop `require`"
+        )
+    for index, limit in enumerate(route.limits):
+        if unknown := IDENTITY_DIMENSIONS.intersection(dimensions(limit)):
+            names = ", ".join(sorted(dimension.value for dimension in unknown))
+            yield Problem(
+                (*path, "limits", index),
+                f"a public route knows no {names} to count by",
+                "write `per: ip` or `per: route`",
+            )
+
+
+def clashes(routes: Iterable[ir.Route], source: config.Config) -> Iterator[Problem]:
+    """Routes that no request can tell apart."""
+    places = {route.name: index for index, route in enumerate(source.routes)}
+    for first, second in indistinct(routes):
+        early, late = sorted((first.name, second.name), key=lambda name: places[name])
+        yield Problem(
+            ("routes", places[late], "match"),
+            f"route {late!r} matches the same requests as route {early!r}",
+            "tell them apart by path, methods, hosts, headers or query, or say by `priority` which one wins",
+        )

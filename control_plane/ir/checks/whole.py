@@ -1,0 +1,43 @@
+"""Everything that a well-formed configuration may still get wrong, part by part."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from control_plane.config import model as config
+from control_plane.config.errors import Path, Problem
+from control_plane.ir.checks.cache import cache_problems
+from control_plane.ir.checks.identity import identity_problems
+from control_plane.ir.checks.limits import plan_problems
+from control_plane.ir.checks.listeners import listener_problems
+from control_plane.ir.checks.routes import route_problems
+from control_plane.ir.checks.shaping import shaping_problems
+from control_plane.ir.checks.upstreams import upstream_problems
+
+
+def problems(source: config.Config, files: Mapping[str, bytes]) -> Iterator[Problem]:
+    """Everything that keeps this configuration from being enforced as written."""
+    yield from _repeated_names(source)
+    yield from listener_problems(source)
+    yield from plan_problems(source)
+    yield from identity_problems(source, files)
+    yield from upstream_problems(source)
+    yield from route_problems(source)
+    yield from shaping_problems(source)
+    yield from cache_problems(source)
+
+
+def _repeated_names(source: config.Config) -> Iterator[Problem]:
+    lists: tuple[tuple[Path, Iterable[config.Named]], ...] = (
+        (("routes",), source.routes),
+        (("consumers",), source.consumers),
+        (("identity", "jwt"), source.identity.jwt),
+        (("identity", "bearer_tokens"), source.identity.bearer_tokens),
+    )
+    for path, items in lists:
+        first: dict[str, int] = {}
+        for index, item in enumerate(items):
+            if first.setdefault(item.name, index) != index:
+                yield Problem(
+                    (*path, index, "name"),
+                    f"the name {item.name!r} is taken by entry {first[item.name] + 1}",
+                    "rename one",
+                )

@@ -1,0 +1,51 @@
+"""What an admin should hear of although it is enforced as written."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from pydantic import SecretStr
+
+from control_plane.config import model as config
+from control_plane.config.errors import Path, Problem
+from control_plane.config.values.pem import certificates
+from control_plane.ir.rules import accepted
+
+
+def warnings(source: config.Config, now: float) -> Iterator[Problem]:
+    """Doubtful parts of the configuration at this time, in seconds since the epoch."""
+    for name, upstream in source.upstreams.items():
+        if any(address.tls for address in upstream.addresses) and not upstream.tls.verify:
+            path: Path = ("upstreams", name, "tls", "verify")
+            yield Problem(path, "its certificate is not verified: anybody may answer in its place", "for tests only")
+    for index, route in enumerate(source.routes):
+        if route.cache is not None and not accepted(route, source):
+            path = ("routes", index, "cache")
+            yield Problem(
+                path,
+                "Envoy keeps answers until it ends: whoever varies the query fills its memory",
+                "let the upstream mark few answers as cacheable, and limit the route `per: ip`",
+            )
+    for path, pem in _certificates(source):
+        yield from _dates(path, pem, datetime.fromtimestamp(now, UTC))
+
+
+def _certificates(source: config.Config) -> Iterator[tuple[Path, SecretStr]]:
+    """Every PEM text of certificates, with its place."""
+    for name, upstream in source.upstreams.items():
+        for key in ("ca", "certificate"):
+            if (text := getattr(upstream.tls, key)) is not None:
+                yield ("upstreams", name, "tls", key), text
+    for name, listener in source.listeners.items():
+        for key in ("certificate", "client_ca"):
+            if listener.tls is not None and (text := getattr(listener.tls, key)) is not None:
+                yield ("listeners", name, "tls", key), text
+
+
+def _dates(path: Path, pem: SecretStr, now: datetime) -> Iterator[Problem]:
+    for certificate in certificates(pem.get_secret_value()):
+        if certificate.not_valid_after_utc < now:
+            day = certificate.not_valid_after_utc.date()
+            yield Problem(path, f"a certificate expired on {day}", "renew it")
+        elif certificate.not_valid_before_utc > now:
+            day = certificate.not_valid_before_utc.date()
+            yield Problem(path, f"a certificate is valid only from {day}", "check it, and this machine's clock")
