@@ -8,11 +8,15 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from control_plane.certificates import Expiry
 from control_plane.compile import Checked, compile_file, snapshots
-from control_plane.config.errors import ConfigError, InvalidConfig, Location, Problem
+from control_plane.config.errors import ConfigError, InvalidConfig, Problem
+from control_plane.config.files import Digest
+from control_plane.config.load import source_place
 from control_plane.consistency import InconsistentSnapshot
 from control_plane.envoy_check import envoy_verdict
 from control_plane.publisher import Publisher
@@ -37,6 +41,7 @@ class Metrics:
             "tollgate_config_compile_seconds", "From a changed file to a publishable snapshot",
             buckets=COMPILE_BUCKETS, registry=registry,
         )  # fmt: skip
+        self.certificates = Expiry(registry)
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,11 @@ class Status:
 
 
 class LiveConfiguration:
-    """Reads one configuration again and again, and publishes each that is good."""
+    """Reads one configuration again and again, and publishes each that is good; without a path, the preset."""
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None,
         *,
         environ: Mapping[str, str],
         wiring: Wiring,
@@ -63,6 +68,7 @@ class LiveConfiguration:
         registry: CollectorRegistry,
     ) -> None:
         self._path = path
+        self._place = source_place(path)
         self._environ = environ
         self._wiring = wiring
         self._envoy = envoy
@@ -74,7 +80,7 @@ class LiveConfiguration:
         self._published: tuple[Snapshot, Snapshot] | None = None
         self._status = Status(since=clock.now())
         self._metrics.valid.set_function(lambda: float(self._current is not None and not self.status.errors))
-        self.files = frozenset({path})
+        self.files: Mapping[Path, Digest] = {}
 
     @property
     def current(self) -> Checked:
@@ -86,7 +92,7 @@ class LiveConfiguration:
     @property
     def status(self) -> Status:
         """What was wrong with the file, or why a service refuses what is in it."""
-        refused = tuple(f"{self._path}: refused by {reason}" for reason in self._publisher.refusals)
+        refused = tuple(f"{self._place.file}: refused by {reason}" for reason in self._publisher.refusals)
         return replace(self._status, errors=(*self._status.errors, *refused))
 
     async def start(self) -> None:
@@ -125,19 +131,23 @@ class LiveConfiguration:
         took = self._clock.monotonic() - began
         self._metrics.loads.labels("live").inc()
         self._metrics.compiled.observe(took)
+        self._metrics.certificates.tell(checked.gateway.listeners)
         self._log.info(
-            "configuration live", file=str(self._path), routes=len(checked.gateway.routes), seconds=round(took, 3)
+            "configuration live", file=self._place.file, routes=len(checked.gateway.routes), seconds=round(took, 3)
         )
+        for warning in checked.warnings(self._clock.now()):
+            self._log.warning(warning)
 
     async def _release(self, checked: Checked) -> tuple[Snapshot, Snapshot]:
         try:
             envoy, policies = await asyncio.to_thread(snapshots, checked.gateway, self._wiring)
         except InconsistentSnapshot as error:
-            raise self._whole_file(f"the compiler made an inconsistent snapshot, please report it: {error}") from error
+            reason = f"the compiler made an inconsistent snapshot, please report it: {error}"
+            raise self._whole_file(reason, checked.loaded.files) from error
         if self._envoy is not None:
             verdict = await envoy_verdict(envoy, self._envoy)
             if not verdict.accepted:
-                raise self._whole_file(f"Envoy refuses it: {verdict.reason}")
+                raise self._whole_file(f"Envoy refuses it: {verdict.reason}", checked.loaded.files)
         return envoy, policies
 
     def _refuse_a_moved_admin_address(self, checked: Checked) -> None:
@@ -150,11 +160,11 @@ class LiveConfiguration:
         )
         raise InvalidConfig([checked.loaded.marks.located(problem)], checked.loaded.files)
 
-    def _whole_file(self, message: str) -> InvalidConfig:
-        return InvalidConfig([ConfigError(Location(str(self._path), 1, 1), (), message)])
+    def _whole_file(self, message: str, files: Mapping[Path, Digest] = MappingProxyType({})) -> InvalidConfig:
+        return InvalidConfig([ConfigError(self._place, (), message)], files)
 
     def _rejected(self, error: InvalidConfig) -> None:
-        self.files = self.current.loaded.files | error.files
+        self.files = {**self.current.loaded.files, **error.files}
         texts = tuple(map(str, error.errors))
         for text in texts:
             self._log.error("configuration rejected, the last good one stays live", error=text)

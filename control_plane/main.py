@@ -1,7 +1,7 @@
 """The control plane as a process: reads the configuration, serves it over xDS, and shows how it is."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ NAME = "control_plane"
 class Settings:
     """Where the configuration is, where the others are, and where this process keeps its state."""
 
-    config: Path
+    config: Path | None
     xds: Endpoint
     tls: TlsFiles | None
     state_dir: Path
@@ -44,7 +44,9 @@ class Settings:
 def settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     """The settings of the command line and the environment; exits with 2 where they are wrong."""
     parser = SettingsParser(prog="control_plane", description="Tollgate's xDS control plane", environ=environ)
-    parser.add_argument("config", type=Path, help="the configuration file")
+    parser.add_argument(
+        "config", type=Path, nargs="?", help="the configuration, a file or a directory; without it the environment's"
+    )
     parser.setting("--xds", help="address of the xDS server")
     parser.setting("--state-dir", help="directory for the admin token", default=".tollgate")
     parser.setting("--authz", help="address of the authorizer, as Envoy reaches it")
@@ -124,9 +126,15 @@ async def serve(chosen: Settings, environ: Mapping[str, str]) -> None:
         await health.serving()
         log.info("serving", xds=str(chosen.xds), admin=str(live.current.admin_address))
 
-        await until_stopped(publisher.run(), http.serve(), _follow(chosen.config, live))
+        await until_stopped(publisher.run(), http.serve(), *_followed(chosen.config, live))
         log.info("stopping")
         await health.stopping()
+
+
+def _followed(path: Path | None, live: LiveConfiguration) -> Iterator[Coroutine[None, None, None]]:
+    """The task that follows the files; an environment does not change."""
+    if path is not None:
+        yield _follow(path, live)
 
 
 async def _follow(path: Path, live: LiveConfiguration) -> None:

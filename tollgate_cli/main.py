@@ -6,18 +6,19 @@ Exit codes: 0 done, 1 refused or failed with the reason on stderr, 2 wrong usage
 import importlib
 import json
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
 from control_plane.config.errors import InvalidConfig
+from service_kit.clock import SystemClock
 from service_kit.settings import environment
 from tollgate_cli.refusal import refuse
+from tollgate_cli.source import Config, show_warnings, source_name
 
 if TYPE_CHECKING:
-    from control_plane.config.model import Config
+    from control_plane.config import model
 
 # Commands in the order of the help, and the module of each that is not here; its function has the command's name.
 COMMANDS: Final = {
@@ -25,6 +26,7 @@ COMMANDS: Final = {
     "validate": None,
     "render": "tollgate_cli.render",
     "schema": None,
+    "health": "tollgate_cli.health",
     "version": None,
 }
 
@@ -60,7 +62,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 
 @app.command()
 def validate(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration file.", show_default=False)],
+    config: Config = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -71,10 +73,11 @@ def validate(
         checked = compile_file(config, environment())
     except InvalidConfig as error:
         refuse(error, as_json=as_json)
+    show_warnings(checked.warnings(SystemClock().now()))
     if as_json:
         typer.echo(json.dumps({"valid": True, "errors": []}))
     else:
-        typer.echo(f"{config} is valid: {_summary(checked.loaded.config)}")
+        typer.echo(f"{source_name(config)} is valid: {_summary(checked.loaded.config)}")
 
 
 @app.command()
@@ -94,7 +97,7 @@ def print_version() -> None:
         typer.echo("a source tree that is not installed")
 
 
-def _summary(config: "Config") -> str:
+def _summary(config: "model.Config") -> str:
     counts = (
         (len(config.listeners), "listener"),
         (len(config.routes), "route"),

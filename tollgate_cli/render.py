@@ -14,10 +14,12 @@ from control_plane.config.errors import InvalidConfig
 from control_plane.ir.model import Gateway
 from control_plane.render import KINDS, rendered
 from control_plane.xds.wiring import Wiring
+from service_kit.clock import SystemClock
 from service_kit.contract import POLICY_TYPES
 from service_kit.endpoint import EndpointError
 from service_kit.settings import environment
 from tollgate_cli.refusal import refuse
+from tollgate_cli.source import Config, show_warnings
 from tollgate_cli.supervisor.layout import Layout, layout
 
 
@@ -28,12 +30,13 @@ class Kind(StrEnum):
     ROUTES = "routes"
     CLUSTERS = "clusters"
     ENDPOINTS = "endpoints"
+    SECRETS = "secrets"
     AUTHZ = "authz"
     RATELIMIT = "ratelimit"
 
 
 def render(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration file.", show_default=False)],
+    config: Config = None,
     *,
     kind: Annotated[
         list[Kind] | None, typer.Option("--type", help="Show this kind alone; may be repeated.", show_default=False)
@@ -46,13 +49,14 @@ def render(
     """Print what Envoy and the services would be told of a configuration, secrets left out."""
     try:
         wiring = _wiring(layout(state_dir))
-        gateway = compile_file(config, environment()).gateway
+        checked = compile_file(config, environment())
     except InvalidConfig as error:
         refuse(error, as_json=as_json)
     except EndpointError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
-    shown = _shown(gateway, wiring, frozenset(kind or Kind))
+    show_warnings(checked.warnings(SystemClock().now()))
+    shown = _shown(checked.gateway, wiring, frozenset(kind or Kind))
     typer.echo(json.dumps(shown, indent=2) if as_json else _block_style(shown), nl=as_json)
 
 

@@ -10,14 +10,17 @@ import typer
 import uvloop
 
 from control_plane.compile import compile_file
+from control_plane.config import preset
 from control_plane.config.errors import InvalidConfig
 from service_kit.clock import SystemClock
 from service_kit.endpoint import EndpointError, parse_endpoint
 from service_kit.settings import LOG_LEVEL_VARIABLE, SettingError, TlsFiles, environment, log_level
+from tollgate_cli.source import Config, show_warnings, source_name
 from tollgate_cli.supervisor import processes
 from tollgate_cli.supervisor.envoy import BootstrapError, EnvoyMissing, bootstrap, envoy_binary, node_id
 from tollgate_cli.supervisor.layout import create, layout
 from tollgate_cli.supervisor.lock import StateDirInUse, lock_for_exec, supervisor_lock
+from tollgate_cli.supervisor.memory import SizeError, envoy_memory
 from tollgate_cli.supervisor.output import Terminal, standard_terminal
 from tollgate_cli.supervisor.preflight import PortInUse, check_addresses
 from tollgate_cli.supervisor.processes import Gateway
@@ -25,6 +28,7 @@ from tollgate_cli.supervisor.rotation import Rotation
 from tollgate_cli.supervisor.supervisor import Plan, StopRequests, supervise
 
 DEFAULT_STATE_DIR = Path(".tollgate")
+PRESET_WIDTH = 20
 
 
 class Only(StrEnum):
@@ -38,11 +42,14 @@ class Only(StrEnum):
 
 
 # What an operator reads as one line; anything else is a fault of ours and keeps its traceback.
-EXPECTED = (BootstrapError, EndpointError, EnvoyMissing, InvalidConfig, OSError, PortInUse, SettingError, StateDirInUse)
+EXPECTED = (
+    BootstrapError, EndpointError, EnvoyMissing, InvalidConfig, OSError, PortInUse, SettingError, SizeError,
+    StateDirInUse,
+)  # fmt: skip
 
 
 def run(
-    config: Annotated[Path | None, typer.Argument(help="The configuration file.", show_default=False)] = None,
+    config: Config = None,
     *,
     state_dir: Annotated[
         Path, typer.Option(envvar="TOLLGATE_STATE_DIR", help="Where sockets, logs, keys and counters are kept.")
@@ -56,13 +63,10 @@ def run(
 ) -> None:
     """Run the gateway: embedded store, control plane, authorization, rate limits and Envoy, until Ctrl-C."""
     environ = environment()
-    if config is None and only in (None, Only.CONTROL_PLANE):
-        raise typer.BadParameter("name the configuration file", param_hint="CONFIG")
     if control_plane is not None and only is None:
         raise typer.BadParameter("it is for one process: add --only", param_hint="--control-plane")
     try:
         if only is None:
-            assert config is not None  # noqa: S101 - refused above; the type checker cannot see it
             run_all(config, state_dir, environ, verbose=verbose)
         else:
             _become(only.value, config, state_dir, control_plane, environ)
@@ -81,7 +85,12 @@ def _line(error: Exception) -> str:
 
 
 def run_all(
-    config: Path, state_dir: Path, environ: Mapping[str, str], *, verbose: bool, rotation: Rotation | None = None
+    config: Path | None,
+    state_dir: Path,
+    environ: Mapping[str, str],
+    *,
+    verbose: bool,
+    rotation: Rotation | None = None,
 ) -> None:
     """Runs every process until the operator asks to stop."""
     log_level(environ.get(LOG_LEVEL_VARIABLE))  # else each process would say so, again and again
@@ -90,17 +99,29 @@ def run_all(
     gateway = Gateway(config, place, envoy_binary(environ), environ, place.sockets.xds)
     create(place)
     with supervisor_lock(place):
-        check_addresses(config, compiled.listeners, compiled.admin_address)
+        check_addresses(source_name(config), compiled.listeners, compiled.admin_address, http3=compiled.http3)
         _write_bootstrap(gateway)
+        terminal = standard_terminal(environ)
+        show_warnings(compiled.warnings(SystemClock().now()))
+        if config is None:
+            _show_preset(terminal, environ)
         plan = Plan(
             specs=processes.processes(gateway),
             layout=place,
             listeners=compiled.listeners,
+            encrypted=compiled.encrypted,
             admin=compiled.admin_address,
             verbose=verbose,
             rotation=rotation or Rotation(),
         )
-        uvloop.run(_supervise(plan, standard_terminal(environ)))
+        uvloop.run(_supervise(plan, terminal))
+
+
+def _show_preset(terminal: Terminal, environ: Mapping[str, str]) -> None:
+    """What the gateway is made from, where no file says it."""
+    terminal.line("no CONFIG: the gateway is described by the environment")
+    for name, value in preset.in_use(environ):
+        terminal.line(f"  {name:<{PRESET_WIDTH}} {value}")
 
 
 async def _supervise(plan: Plan, terminal: Terminal) -> None:
@@ -144,6 +165,7 @@ def _write_bootstrap(gateway: Gateway) -> None:
         tls=gateway.tls,
         admin=gateway.layout.sockets.envoy,
         node=node_id(),
+        memory=envoy_memory(gateway.environ),
     )
     gateway.layout.bootstrap.write_text(text, encoding="utf-8")
 

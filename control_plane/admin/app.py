@@ -34,6 +34,10 @@ class Admin:
         return self.live.current.loaded.config.admin.token.get_secret_value() or self.generated_token
 
     @property
+    def shows_metrics(self) -> bool:
+        return self.live.current.loaded.config.admin.metrics
+
+    @property
     def ready(self) -> bool:
         """Whether an Envoy is connected and every consumer runs what is published."""
         clusters = [status.cluster for status in self.ads.statuses()]
@@ -44,6 +48,8 @@ def admin_app(admin: Admin) -> Starlette:
     """The ASGI app of the observability port."""
 
     async def metrics(_request: Request) -> Response:
+        if not admin.shows_metrics:
+            return _error(404, "metrics_disabled", "metrics are switched off: `admin.metrics` is false")
         return Response(await gathered(admin.registry, admin.targets), media_type=CONTENT_TYPE_LATEST)
 
     async def health(_request: Request) -> Response:

@@ -1,12 +1,13 @@
-"""Notices that the configuration, or a file it refers to, holds something else than before.
+"""Notices that the configuration, or a file it refers to, holds something else than before, and that it is whole.
 
 Directories are watched, not files: an editor replaces a file, a mounted ConfigMap swaps a symbolic link above it, a
 deployment deletes and writes anew. Whether anything changed is then decided by content, so that noise in the same
 directory reloads nothing. Whether the new content is any good is for the reader of the file to say.
+
+A file that is written in place is left alone while somebody has it open for writing, or wrote to it a moment ago.
 """
 
 import asyncio
-import hashlib
 import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
@@ -15,90 +16,121 @@ from typing import Final
 
 from watchfiles import awatch
 
-# A change is reported after so long without another one, and at the latest after so long in all.
-QUIET_MS: Final = 100
+from control_plane.config.files import Digest, Stamp, UnreadableFile, configuration_files, digest, stamp
+from control_plane.sources.writers import Writers
+
+# Noise of one edit is heard as one event.
+QUIET_MS: Final = 50
 LONGEST_MS: Final = 1_000
 # So often files are looked at though nothing was heard: inotify is silent on network mounts, about a directory that is
-# deleted and made again, and in the moment between two watches.
+# deleted and made again, and in the moment between two watches. A millisecond longer for each file: thousands of them
+# must not keep the processor busy.
 LOOK_ANYWAY_MS: Final = 500
+# A file is whole when it stayed the same for so long and nobody has it open for writing; seconds. A writer that closes
+# a file half-written, or cannot be seen, and pauses for longer is taken to be done.
+SETTLED_AFTER: Final = 0.25
+# Files that never settle are read after so long: a writer that never closes must not keep every change from going live.
+LONGEST_WRITE: Final = 10.0
 # As many symbolic links as Linux follows (path_resolution(7)).
 MOST_LINKS: Final = 40
 
-# Inode, size and times of a file; None where there is none.
-Stamp = tuple[int, ...] | None
+Stamps = Mapping[Path, Stamp]
 
 
 class FileSource:
-    """A configuration file and the files it depends on."""
+    """A configuration, which is a file or a directory, and the files it depends on."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._files = frozenset({path})
+        self._named: frozenset[Path] = frozenset()
+        self._read: Mapping[Path, Digest] = {}
+        self._listed: frozenset[Path] | None = None
         self._rearranged = asyncio.Event()
+        self._writers = Writers()
 
-    def watch(self, files: Iterable[Path]) -> None:
-        """From now on, watch these files beside the configuration itself."""
-        wanted = frozenset({self._path, *files})
-        if wanted != self._files:
-            self._files = wanted
+    def watch(self, files: Mapping[Path, Digest]) -> None:
+        """From now on, watch these files beside the configuration itself; given is what was read of them."""
+        named = frozenset(files)
+        self._read = {**files, **self._read}
+        if named != self._named:
+            self._named = named
             self._rearranged.set()
 
     async def changes(self) -> AsyncGenerator[None, None]:
-        """Once as soon as the files are watched, for what changed before, then whenever their content has changed."""
-        seen: Mapping[Path, bytes | None] = {}
+        """Whenever the files hold something else than was read of them; at once where they do already."""
         while True:
             self._rearranged = asyncio.Event()
             async with aclosing(self._looks()) as looks:
-                async for _ in looks:
-                    content = {file: digest(file) for file in self._files}
-                    if content != seen:
-                        seen = content
+                async for files in looks:
+                    content = await asyncio.to_thread(_digests, files)
+                    listed = frozenset(_listed(self._path))
+                    is_new = self._listed not in (None, listed) or not content.items() <= self._read.items()
+                    self._read, self._listed = content, listed
+                    if is_new:
                         yield
 
-    async def _looks(self) -> AsyncGenerator[None, None]:
-        """Each moment at which the files may have changed, until other directories are to be watched."""
-        directories = deciding_directories(self._files)
-        reported: Mapping[Path, Stamp] | None = None
-        before: Mapping[Path, Stamp] | None = None
+    async def _looks(self) -> AsyncGenerator[frozenset[Path], None]:
+        """The files at each moment at which they may have changed, until other directories are to be watched."""
+        directories = await self._directories()
+        looked: Stamps | None = None
         events = awatch(
             *directories,
             watch_filter=None,
             debounce=LONGEST_MS,
             step=QUIET_MS,
             stop_event=self._rearranged,
-            rust_timeout=LOOK_ANYWAY_MS,
+            rust_timeout=LOOK_ANYWAY_MS + len(await self._stamps()),
             yield_on_timeout=True,
             recursive=False,
             ignore_permission_denied=True,
         )
         async with aclosing(events):
             async for heard in events:
-                current = {file: stamp(file) for file in self._files}
-                # Without an event, twice the same: nobody is in the middle of writing.
-                settled = bool(heard) or reported is None or current == before
-                before = current
-                if settled and (heard or current != reported):
-                    reported = current
-                    yield
-                if self._rearranged.is_set() or deciding_directories(self._files) != directories:
+                if self._rearranged.is_set():
+                    return
+                is_new = looked is None or await self._stamps() != looked
+                if is_new:
+                    looked = await self._settled()
+                    yield frozenset(looked)
+                if (heard or is_new) and await self._directories() != directories:
                     return
 
+    async def _settled(self) -> Stamps:
+        """The files, once nobody writes to them any more."""
+        before = await self._stamps()
+        for _ in range(round(LONGEST_WRITE / SETTLED_AFTER)):
+            await asyncio.sleep(SETTLED_AFTER)
+            now = await self._stamps()
+            if now == before and not await asyncio.to_thread(self._writers.write_to, now):
+                break
+            before = now
+        return before
 
-def digest(file: Path) -> bytes | None:
-    """What the file holds, in short; None where it cannot be read."""
+    async def _stamps(self) -> Stamps:
+        return await asyncio.to_thread(_stamps, self._path, self._named)
+
+    async def _directories(self) -> frozenset[Path]:
+        return await asyncio.to_thread(_all_directories, self._path, self._named)
+
+
+def _digests(files: Iterable[Path]) -> Mapping[Path, Digest]:
+    return {file: digest(file) for file in files}
+
+
+def _stamps(path: Path, named: Iterable[Path]) -> Stamps:
+    return {file: stamp(file) for file in (*_listed(path), *named)}
+
+
+def _listed(path: Path) -> tuple[Path, ...]:
+    """The files of the configuration; none where they cannot be listed, which the reader will say."""
     try:
-        return hashlib.blake2b(file.read_bytes(), digest_size=16).digest() if file.is_file() else None
-    except OSError:
-        return None
+        return configuration_files(path)
+    except UnreadableFile:
+        return ()
 
 
-def stamp(file: Path) -> Stamp:
-    """What tells that a file is another one, or was written to, without reading it."""
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+def _all_directories(path: Path, named: Iterable[Path]) -> frozenset[Path]:
+    return deciding_directories((*_listed(path), *named, path / "*"))
 
 
 def deciding_directories(files: Iterable[Path]) -> frozenset[Path]:

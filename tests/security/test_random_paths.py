@@ -50,7 +50,7 @@ SEPARATORS = (
     "#",
     "%00",
 )
-ENDS = ("", "", "", "/", "?", "?/private/x", "/..", "/.", ";x", "%20", "%", "%zz")
+ENDS = ("", "", "", "/", "?", "?admin", "?%61dmin=1", "?/private/x", "/..", "/.", ";x", "%20", "%", "%zz")
 HOSTS = ("gateway", "gateway", "gateway", "admin.example.com", "ADMIN.example.com", "admin.example.com.", "gateway:80")
 METHODS = ("GET", "GET", "GET", "POST", "HEAD", "OPTIONS", "PUT")
 CREDENTIALS: tuple[tuple[tuple[str, str], ...], ...] = (
@@ -72,6 +72,8 @@ HEADERS = (
     ("X-Forwarded-For", "192.0.2.1"),
     ("X-Forwarded-Host", "admin.example.com"),
     ("Content-Type", "application/grpc"),
+    ("X-Beta", "1"),
+    ("X-Beta", "2"),
 )
 
 

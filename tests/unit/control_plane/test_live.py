@@ -260,18 +260,30 @@ async def test_the_files_to_watch_are_those_that_may_matter(tmp_path: Path) -> N
         "keys": {"file": "jwks.json"},
     }  # fmt: skip
     async with started(tmp_path) as found:
-        assert found.live.files == {file}
+        assert set(found.live.files) == {file}
 
         found.write({**GOOD, "identity": {"jwt": [issuer]}})
         await found.live.reload()  # the file is missing: its appearance may be the cure
         assert found.live.status.errors
-        assert found.live.files == {file, jwks}
+        assert set(found.live.files) == {file, jwks}
 
         jwks.write_text("{}")
         await found.live.reload()  # it is there and wrong: its change may be the cure
         assert found.live.status.errors
-        assert found.live.files == {file, jwks}
+        assert set(found.live.files) == {file, jwks}
 
         found.write(GOOD)
         await found.live.reload()
-        assert found.live.files == {file}
+        assert set(found.live.files) == {file}
+
+
+async def test_what_envoy_refuses_is_cured_by_a_file_it_names(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("a-token-in-a-file-of-its-own")
+    identity = {"bearer_tokens": [{"name": "a", "token": "file:token"}]}
+    async with started(tmp_path, envoy=picky_envoy(tmp_path)) as found:
+        found.write({**config(routes=[route("unwanted")]), "identity": identity})
+        await found.live.reload()
+
+        assert "Envoy refuses it" in found.live.status.errors[0]
+        assert found.live.files.keys() == {tmp_path / "gateway.yaml", token}

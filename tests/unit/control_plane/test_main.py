@@ -59,7 +59,6 @@ def test_settings_of_the_environment() -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        pytest.param(NEEDED[1:], "config", id="no-configuration"),
         pytest.param(NEEDED[:-2], "--ratelimit is missing", id="no-limiter"),
         pytest.param((*NEEDED, "--scrape", "unix:/m"), "--scrape NAME=ADDRESS is missing", id="scrape-without-name"),
         pytest.param((*NEEDED, "--scrape", "a=nowhere"), "'nowhere' is no address", id="scrape-of-no-address"),

@@ -15,7 +15,7 @@ routes:
   - {name: email, match: {path: /api/email/*}, upstream: email, auth: none}
   - {name: login, match: {path: /auth/*}, upstream: email, auth: none}
 """
-BAD = GOOD.replace("upstream: email, auth", "upstram: email, auth", 1)
+BAD = GOOD.replace("upstream: email, auth", "upstram: email, auht", 1)
 ERROR = {
     "file": "c.yaml",
     "line": 5,
@@ -48,6 +48,49 @@ def test_a_valid_configuration_is_summed_up_in_one_line(config):
     )
 
 
+def test_a_directory_is_one_configuration(config):
+    Path("conf").mkdir()
+    head, _, routes = GOOD.partition("routes:")
+    Path("conf/a.yaml").write_text(head)
+    Path("conf/b.yaml").write_text("routes:" + routes)
+
+    good = tollgate("validate", "conf")
+    Path("conf/c.yaml").write_text("routes:" + routes)
+    bad = tollgate("validate", "conf/")
+
+    assert (good.exit_code, good.stdout) == (0, "conf is valid: 1 listener, 2 routes, 1 upstream\n")
+    assert bad.exit_code == 1
+    assert bad.stderr.splitlines() == [
+        f"conf/c.yaml:{line}:12: the name '{name}' stands twice, first at conf/b.yaml:{line}:12"
+        f" (routes[{index}].name); rename one"
+        for line, name, index in ((2, "email", 2), (3, "login", 3))
+    ]
+
+
+def test_without_a_configuration_the_environment_is_checked(monkeypatch):
+    monkeypatch.setenv("GATEWAY_BEARER_TOKEN", "a-bearer-token-for-tests")
+    monkeypatch.setenv("MEMORY_V2_ENABLED", "true")
+    good = tollgate("validate")
+    monkeypatch.setenv("GATEWAY_PORT", "http")
+    bad = tollgate("validate", "--json")
+
+    assert (good.exit_code, good.stdout) == (0, "environment is valid: 1 listener, 2 routes, 1 upstream\n")
+    assert good.stderr.startswith("warning: MEMORY_V2_ENABLED is set: ")
+    assert (bad.exit_code, json.loads(bad.stdout)["errors"]) == (
+        1,
+        [
+            {
+                "file": "environment",
+                "line": 0,
+                "column": 0,
+                "path": "",
+                "message": "GATEWAY_PORT: 'http' is no port",
+                "cure": "write a number from 1 to 65535",
+            }
+        ],
+    )
+
+
 def test_mistakes_go_to_stderr_one_a_line(config):
     config.write_text(BAD)
 
@@ -55,8 +98,8 @@ def test_mistakes_go_to_stderr_one_a_line(config):
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines() == [
-        "c.yaml:5:5: the key 'upstream' is missing (routes[0]); add it: name of the upstream that answers",
         "c.yaml:5:48: unknown key 'upstram' (routes[0].upstram); did you mean 'upstream'?",
+        "c.yaml:5:64: unknown key 'auht' (routes[0].auht); did you mean 'auth'?",
     ]
 
 
@@ -90,7 +133,6 @@ def test_a_missing_file_is_refused(config):
 @pytest.mark.parametrize(
     "arguments",
     [
-        pytest.param(("validate",), id="no configuration"),
         pytest.param(("validate", "a", "b"), id="two configurations"),
         pytest.param(("validate", "--wrong", "a"), id="unknown option"),
         pytest.param(("wrong",), id="unknown command"),

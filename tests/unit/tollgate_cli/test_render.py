@@ -48,6 +48,23 @@ def test_everything_is_shown_sorted_by_kind_and_name(file: Path) -> None:
     assert list(found["ratelimit"]) == ["route/email"]
 
 
+def test_a_directory_is_one_configuration(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    for key, value in CONFIG.items():
+        (tmp_path / "conf" / f"{key}.yaml").write_text(yaml.safe_dump({key: value}))
+
+    assert shown(tmp_path / "conf") == shown(file)
+
+
+def test_without_a_configuration_the_preset_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_BEARER_TOKEN", TOKEN)
+
+    found = shown("--type", "authz", "--type", "clusters")
+
+    assert [token["subject"] for token in found["authz"]["default"]["bearer_tokens"]] == ["default"]
+    assert "ollama" in found["clusters"]
+
+
 def test_programs_read_the_same_as_json(file: Path) -> None:
     result = render(file, "--json")
 
@@ -128,6 +145,6 @@ def test_a_state_directory_whose_sockets_would_not_fit(file: Path) -> None:
     assert "choose a shorter --state-dir" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [("--type", "wrong", "c.yaml"), (), ("a", "b")])
+@pytest.mark.parametrize("arguments", [("--type", "wrong", "c.yaml"), ("a", "b")])
 def test_wrong_usage(arguments: tuple[str, ...]) -> None:
     assert render(*arguments).exit_code == 2

@@ -43,10 +43,21 @@ def run(*arguments):
     return CliRunner().invoke(app, ["run", *map(str, arguments)])
 
 
-def test_a_configuration_is_needed(tmp_path):
-    result = run("--state-dir", tmp_path)
+@pytest.mark.usefixtures("envoy")
+@pytest.mark.parametrize("token", [None, ""], ids=["unset", "empty"])
+def test_without_a_configuration_and_a_token_nothing_starts(tmp_path, monkeypatch, token):
+    monkeypatch.delenv("GATEWAY_BEARER_TOKEN", raising=False)
+    if token is not None:
+        monkeypatch.setenv("GATEWAY_BEARER_TOKEN", token)
 
-    assert (result.exit_code, "CONFIG" in result.stderr) == (2, True)
+    result = run("--state-dir", tmp_path / "state")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "environment: GATEWAY_BEARER_TOKEN: is not set; without it nobody may call: export it, such as"
+        " `openssl rand -hex 32` makes one, or name a CONFIG file\n"
+    )
+    assert not (tmp_path / "state").exists()
 
 
 def test_the_control_planes_address_is_for_a_single_process(config):

@@ -156,6 +156,15 @@ async def test_metrics_say_how_the_configuration_is(tmp_path: Path) -> None:
         assert 'tollgate_config_valid{process="control_plane"} 1.0' in (await found.get("/metrics")).text
 
 
+async def test_metrics_can_be_switched_off(tmp_path: Path) -> None:
+    async with world(tmp_path, {**GOOD, "admin": {"metrics": False}}) as found:
+        response = await found.get("/metrics")
+
+        assert (response.status_code, response.json()["error"]["code"]) == (404, "metrics_disabled")
+        assert "admin.metrics" in response.json()["error"]["message"]
+        assert (await found.get("/health")).status_code == 200
+
+
 async def test_what_is_not_there(tmp_path: Path) -> None:
     async with world(tmp_path) as found:
         response = await found.get("/config_dump", f"Bearer {GENERATED}")
