@@ -2,32 +2,40 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2 as secret_pb
 
 from control_plane.server.types import ENVOY_PUSH_ORDER, ENVOYS, SERVICES
 from control_plane.snapshot import Resource, Snapshot, resource, snapshot
-from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTES_TYPE
+from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTES_TYPE, SECRET_TYPE
 from service_kit.contract import AUTHZ_POLICY_TYPE
 from service_kit.endpoint import EndpointError, TcpEndpoint
 from tests.support.certificates import certificates, client_credentials
 from tests.support.eventually import eventually
 from tests.support.fake_envoy import FakeEnvoy, fake_envoy, names
-from tests.support.xds import ControlPlane, cluster, control_plane, endpoints, listener, routes
+from tests.support.xds import ControlPlane, cluster, control_plane, endpoints, listener, routes, secret
 
 BOTH = pytest.mark.parametrize("delta", [True, False], ids=["delta", "state-of-the-world"])
 
 
 def world(*, timeout: int = 1000, port: int = 80) -> Snapshot:
     return snapshot(
-        [cluster("a", connect_ms=timeout), endpoints("a", port), listener("front", "r"), routes("r", a="a")]
+        [
+            secret("s"),
+            cluster("a", connect_ms=timeout),
+            endpoints("a", port),
+            listener("front", "r"),
+            routes("r", a="a"),
+        ]
     )
 
 
 async def subscribe_to_all(envoy: FakeEnvoy) -> None:
     """Each type is asked for and taken in turn, as Envoy does at its start."""
-    for type_url, asked in zip(ENVOY_PUSH_ORDER, ((), ("a",), (), ("r",)), strict=True):
+    for type_url, asked in zip(ENVOY_PUSH_ORDER, (("s",), (), ("a",), (), ("r",)), strict=True):
         await envoy.subscribe(type_url, *asked)
         assert (await envoy.take()).type_url == type_url
 
@@ -181,8 +189,9 @@ async def test_54_a_change_of_everything_arrives_in_order(delta: bool) -> None:
         xds.ads.set_snapshot(ENVOYS.cluster, world())
         await subscribe_to_all(envoy)
         serve(
-            xds, cluster("a", connect_ms=5), endpoints("a", 81), listener("front", "r", prefix="x"), routes("r", b="a")
-        )
+            xds, secret("s", "another"), cluster("a", connect_ms=5), endpoints("a", 81),
+            listener("front", "r", prefix="x"), routes("r", b="a"),
+        )  # fmt: skip
 
         assert [(await envoy.take()).type_url for _ in ENVOY_PUSH_ORDER] == list(ENVOY_PUSH_ORDER)
         await eventually(lambda: xds.ads.converged(ENVOYS.cluster))
@@ -193,7 +202,8 @@ async def test_54_routes_wait_for_the_verdict_on_clusters_and_endpoints(type_url
     async with control_plane() as xds, fake_envoy(xds.endpoint) as envoy:
         xds.ads.set_snapshot(ENVOYS.cluster, world())
         await subscribe_to_all(envoy)
-        serve(xds, cluster("a", connect_ms=5), endpoints("a", 81), listener("front", "r"), routes("r", b="a"))
+        changed = (cluster("a", connect_ms=5), endpoints("a", 81), routes("r", b="a"))
+        serve(xds, secret("s"), *changed, listener("front", "r"))
         pushes = {found.type_url: found for found in (await envoy.next(), await envoy.next())}
         late = pushes.pop(type_url)
         for push in pushes.values():
@@ -202,6 +212,55 @@ async def test_54_routes_wait_for_the_verdict_on_clusters_and_endpoints(type_url
 
         await envoy.ack(late)
         assert (await envoy.take()).type_url == ROUTES_TYPE
+
+
+def without(kept: Snapshot, name: str) -> list[Resource]:
+    return [item for named in kept.resources.values() for item in named.values() if item.name != name]
+
+
+def secrets_of(push: Any, *, delta: bool) -> list[str]:
+    """The names of the secrets in a response."""
+    return names(push) if delta else [secret_pb.Secret.FromString(item.value).name for item in push.resources]
+
+
+@BOTH
+async def test_65_a_rotated_secret_is_pushed_alone_by_name(delta: bool) -> None:
+    async with control_plane() as xds, fake_envoy(xds.endpoint, delta=delta) as envoy:
+        xds.ads.set_snapshot(ENVOYS.cluster, world())
+        await subscribe_to_all(envoy)
+        rotated = [secret("s", "another"), secret("of-another")]
+        serve(xds, *without(world(), "s"), *rotated)
+        push = await envoy.take()
+        serve(xds, *without(world(timeout=5), "s"), *rotated)
+
+        assert (push.type_url, secrets_of(push, delta=delta)) == (SECRET_TYPE, ["s"])
+        assert (await envoy.take()).type_url == CLUSTER_TYPE
+
+
+@BOTH
+async def test_51_the_absence_of_a_secret_deletes_nothing(delta: bool) -> None:
+    async with control_plane() as xds, fake_envoy(xds.endpoint, delta=delta) as envoy:
+        xds.ads.set_snapshot(ENVOYS.cluster, world())
+        await subscribe_to_all(envoy)
+        serve(xds, *without(world(), "s"))
+        if delta:  # Envoy is told, and keeps it while something names it
+            assert names(await envoy.take()) == ["-s"]
+        serve(xds, *without(world(timeout=5), "s"))
+
+        assert (await envoy.take()).type_url == CLUSTER_TYPE
+
+
+async def test_58_a_secret_is_sent_again_to_who_asks_after_its_listener_was_pushed() -> None:
+    """State of the world: Envoy asks with the names it used before, and would wait for what it does not get."""
+    async with control_plane() as xds, fake_envoy(xds.endpoint, delta=False) as envoy:
+        xds.ads.set_snapshot(ENVOYS.cluster, world())
+        await subscribe_to_all(envoy)
+        serve(xds, *without(world(), "front"), listener("front", "r", prefix="x"))
+        assert (await envoy.take()).type_url == LISTENER_TYPE
+        await envoy.ask_again(SECRET_TYPE)
+
+        push = await envoy.take()
+        assert (push.type_url, secrets_of(push, delta=False)) == (SECRET_TYPE, ["s"])
 
 
 async def test_63_64_a_client_that_never_answers_blocks_nobody() -> None:

@@ -1,0 +1,83 @@
+"""Clusters of our own services: gRPC, watched by gRPC health, and refused at once when none is healthy."""
+
+from collections.abc import Iterator
+
+from envoy.config.cluster.v3 import cluster_pb2 as cluster_pb
+from envoy.config.core.v3 import base_pb2 as base_pb
+from envoy.config.core.v3 import health_check_pb2 as health_check_pb
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2 as common_tls_pb
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2 as tls_pb
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as http_options_pb
+from google.protobuf.duration_pb2 import Duration
+
+from control_plane.ir.model import Address, is_ip_address
+from control_plane.xds import names
+from control_plane.xds.clusters.dns import resolve_by_dns
+from control_plane.xds.clusters.endpoints import socket
+from control_plane.xds.clusters.protocol import HTTP_OPTIONS
+from control_plane.xds.clusters.tls import names_peer, tls_socket
+from control_plane.xds.packing import packed
+from control_plane.xds.wiring import Wiring
+from service_kit.endpoint import Endpoint, UnixEndpoint
+from service_kit.settings import TlsFiles
+
+CONNECT_TIMEOUT = Duration(nanos=500_000_000)
+HEALTH_INTERVAL = Duration(seconds=1)
+# Calls that may be under way; Envoy's default of 1024 would refuse a burst.
+MAX_REQUESTS = 16_384
+# An endpoint that is not known to be healthy gets nothing: no panic routing to services that decide.
+NO_PANIC = 0.0
+
+
+def service_clusters(wiring: Wiring) -> Iterator[cluster_pb.Cluster]:
+    """The authorizer and the limiter."""
+    yield _service(names.AUTHZ_CLUSTER, wiring.authz, "authz_service", wiring.tls)
+    yield _service(names.RATELIMIT_CLUSTER, wiring.ratelimit, "ratelimit_service", wiring.tls)
+
+
+def _service(name: str, endpoint: Endpoint, health_name: str, tls: TlsFiles | None) -> cluster_pb.Cluster:
+    cluster = cluster_pb.Cluster(name=name, connect_timeout=CONNECT_TIMEOUT, health_checks=[_grpc_health(health_name)])
+    cluster.common_lb_config.healthy_panic_threshold.value = NO_PANIC
+    cluster.circuit_breakers.thresholds.add().max_requests.value = MAX_REQUESTS
+    options = http_options_pb.HttpProtocolOptions()
+    options.explicit_http_config.http2_protocol_options.SetInParent()
+    cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(options))
+    cluster.load_assignment.cluster_name = name
+    address = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address
+    if isinstance(endpoint, UnixEndpoint):
+        cluster.type = cluster_pb.Cluster.STATIC
+        address.pipe.path = str(endpoint.path)
+    else:
+        if is_ip_address(endpoint.host):
+            cluster.type = cluster_pb.Cluster.STATIC
+        else:
+            resolve_by_dns(cluster)
+        address.CopyFrom(socket(Address(endpoint.host, endpoint.port)))
+        if tls is not None:
+            cluster.transport_socket.CopyFrom(_mutual_tls(endpoint.host, tls))
+    return cluster
+
+
+def _mutual_tls(host: str, files: TlsFiles) -> base_pb.TransportSocket:
+    """TLS 1.3 with a certificate of our own, to a peer whose certificate names the host."""
+    context = tls_pb.UpstreamTlsContext(sni=host)
+    common = context.common_tls_context
+    common.alpn_protocols.append("h2")
+    common.tls_params.tls_minimum_protocol_version = common_tls_pb.TlsParameters.TLSv1_3
+    common.tls_params.tls_maximum_protocol_version = common_tls_pb.TlsParameters.TLSv1_3
+    pair = common.tls_certificates.add()
+    pair.certificate_chain.filename = str(files.certificate)
+    pair.private_key.filename = str(files.private_key)
+    common.validation_context.trusted_ca.filename = str(files.authority)
+    names_peer(common.validation_context, host)
+    return tls_socket(context)
+
+
+def _grpc_health(service: str) -> health_check_pb.HealthCheck:
+    check = health_check_pb.HealthCheck(
+        timeout=HEALTH_INTERVAL, interval=HEALTH_INTERVAL, no_traffic_interval=HEALTH_INTERVAL
+    )
+    check.unhealthy_threshold.value = 2
+    check.healthy_threshold.value = 1
+    check.grpc_health_check.service_name = service
+    return check
