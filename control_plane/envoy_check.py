@@ -18,11 +18,15 @@ from envoy.config.route.v3 import route_pb2 as route_configuration_pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as http_connection_manager_pb,
 )
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2 as secret_pb
 
 from control_plane.snapshot import Snapshot
 from control_plane.xds import names
 from control_plane.xds.packing import packed, serialized
+from control_plane.xds.references import visit_secret_references
 
+# As in the bootstraps that Envoy is started with.
+RUNTIME = {"re2.max_program_size.error_level": 4096}
 TIMEOUT = 30.0  # seconds; half a second is usual at 2,000 routes
 
 
@@ -58,7 +62,10 @@ async def envoy_verdict(snapshot: Snapshot, envoy: Path) -> Verdict:
 def static_bootstrap(snapshot: Snapshot) -> bootstrap_pb.Bootstrap:
     """The snapshot as a bootstrap in which nothing is left to discovery."""
     bootstrap = bootstrap_pb.Bootstrap()
+    bootstrap.layered_runtime.layers.add(name="static").static_layer.update(RUNTIME)
     static = bootstrap.static_resources
+    for item in snapshot.of(names.SECRET_TYPE).values():
+        static.secrets.append(secret_pb.Secret.FromString(item.body))
     for item in snapshot.of(names.CLUSTER_TYPE).values():
         static.clusters.append(_static_cluster(cluster_pb.Cluster.FromString(item.body), snapshot))
     for item in snapshot.of(names.LISTENER_TYPE).values():
@@ -72,17 +79,24 @@ def _static_cluster(cluster: cluster_pb.Cluster, snapshot: Snapshot) -> cluster_
         cluster.type = cluster_pb.Cluster.STATIC
         cluster.ClearField("eds_cluster_config")
         cluster.load_assignment.CopyFrom(endpoint_pb.ClusterLoadAssignment.FromString(body))
+    visit_secret_references(cluster, _leave_nothing_to_discovery)
     return cluster
 
 
 def _static_listener(listener: listener_pb.Listener, snapshot: Snapshot) -> listener_pb.Listener:
     for chain in listener.filter_chains:
         manager = http_connection_manager_pb.HttpConnectionManager()
-        chain.filters[0].typed_config.Unpack(manager)
+        chain.filters[-1].typed_config.Unpack(manager)
         body = snapshot.of(names.ROUTES_TYPE)[manager.rds.route_config_name].body
         manager.route_config.CopyFrom(route_configuration_pb.RouteConfiguration.FromString(body))
-        chain.filters[0].typed_config.CopyFrom(packed(manager))
+        chain.filters[-1].typed_config.CopyFrom(packed(manager))
+        visit_secret_references(chain.transport_socket, _leave_nothing_to_discovery)
     return listener
+
+
+def _leave_nothing_to_discovery(reference: secret_pb.SdsSecretConfig) -> None:
+    """A secret that only has a name is one of the bootstrap's own."""
+    reference.ClearField("sds_config")
 
 
 def _reason(stderr: str) -> str:

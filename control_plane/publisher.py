@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from control_plane.server.ads import Ads
 from control_plane.server.types import ENVOYS, SERVICES
 from control_plane.snapshot import EMPTY, Resource, Snapshot, snapshot
-from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE
+from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, SECRET_TYPE
 from service_kit.clock import Clock
 from service_kit.log import Logger
 from service_kit.race import first_ended
@@ -23,7 +23,7 @@ ENVOYS_SECONDS = 2.0
 LINGER_SECONDS = 3.0
 
 # What routes and listeners refer to: kept while any Envoy may still run the old ones.
-REFERRED_TYPES = frozenset({CLUSTER_TYPE, ENDPOINTS_TYPE})
+REFERRED_TYPES = frozenset({SECRET_TYPE, CLUSTER_TYPE, ENDPOINTS_TYPE})
 
 
 Key = tuple[str, str]  # type URL and name
@@ -153,7 +153,7 @@ def union(old: Snapshot, new: Snapshot) -> Snapshot:
 
 
 def with_referred(new: Snapshot, old: Snapshot) -> Snapshot:
-    """The new snapshot, and the old one's clusters and endpoints beside the new ones."""
+    """The new snapshot, and the old one's clusters, endpoints and secrets beside the new ones."""
     return snapshot(_merged(old, new, REFERRED_TYPES))
 
 

@@ -10,12 +10,16 @@ from typing import Any
 
 from betterproto2 import Casing
 from betterproto2 import Message as DataPlaneMessage
+from cryptography import x509
+from envoy.config.core.v3 import base_pb2 as base_pb
 from envoy.extensions.access_loggers.file.v3 import file_pb2 as _file  # noqa: F401 - known to the descriptor pool
 from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2 as _cel  # noqa: F401
+from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2 as _headers  # noqa: F401
 from envoy.extensions.filters.http.header_to_metadata.v3 import header_to_metadata_pb2 as _h2m  # noqa: F401
 from envoy.extensions.filters.http.health_check.v3 import health_check_pb2 as _health  # noqa: F401
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as _rbac  # noqa: F401
 from envoy.extensions.filters.http.router.v3 import router_pb2 as _router  # noqa: F401
+from envoy.extensions.filters.network.connection_limit.v3 import connection_limit_pb2 as _connections  # noqa: F401
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2 as _early  # noqa: F401
 from envoy_data_plane.message_pool import default_message_pool
 from google.protobuf import descriptor_pool, json_format, message_factory, unknown_fields
@@ -29,13 +33,25 @@ from control_plane.xds.packing import TYPE_PREFIX
 from service_kit import contract
 
 REDACTED = "[redacted]"
-SECRET_FIELDS = frozenset({"tollgate.policy.v1.JwtIssuer.secret", "tollgate.policy.v1.BearerToken.sha256"})
+TLS = "envoy.extensions.transport_sockets.tls.v3"
+SECRET_FIELDS = frozenset(
+    {
+        "tollgate.policy.v1.JwtIssuer.secret",
+        "tollgate.policy.v1.BearerToken.sha256",
+        f"{TLS}.TlsCertificate.private_key",
+        f"{TLS}.GenericSecret.secret",
+    }
+)
+CERTIFICATE_FIELDS = frozenset(
+    {f"{TLS}.TlsCertificate.certificate_chain", f"{TLS}.CertificateValidationContext.trusted_ca"}
+)
 # What `tollgate render --type` names.
 KINDS: Mapping[str, str] = {
     "listeners": names.LISTENER_TYPE,
     "routes": names.ROUTES_TYPE,
     "clusters": names.CLUSTER_TYPE,
     "endpoints": names.ENDPOINTS_TYPE,
+    "secrets": names.SECRET_TYPE,
     "authz": contract.AUTHZ_POLICY_TYPE,
     "ratelimit": contract.LIMIT_SET_TYPE,
 }
@@ -65,14 +81,22 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def _field(field: FieldDescriptor, value: Any) -> Any:  # Any: protobuf values are of the field's type
+    if isinstance(value, base_pb.DataSource) and value.HasField("filename"):
+        return _message(value)
     if field.full_name in SECRET_FIELDS:
         return REDACTED
+    if field.full_name in CERTIFICATE_FIELDS:
+        return [_certificate(item) for item in x509.load_pem_x509_certificates(value.inline_string.encode())]
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         entry = field.message_type.fields_by_name["value"]
         return {str(key): _value(entry, value[key]) for key in sorted(value)}
     if field.is_repeated:
         return [_value(field, item) for item in value]
     return _value(field, value)
+
+
+def _certificate(item: x509.Certificate) -> dict[str, str]:
+    return {"subject": item.subject.rfc4514_string(), "expires": item.not_valid_after_utc.isoformat()}
 
 
 def _value(field: FieldDescriptor, value: Any) -> Any:
@@ -91,7 +115,7 @@ def _in_order(value: Any) -> Any:
     """Structs come from a map, whose order is not one."""
     if isinstance(value, dict):
         return {key: _in_order(value[key]) for key in sorted(value)}
-    return value
+    return [_in_order(item) for item in value] if isinstance(value, list) else value
 
 
 def _any(value: ProtoAny) -> dict[str, Any]:

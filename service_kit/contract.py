@@ -9,15 +9,20 @@ from typing import Final
 INTERNAL_HEADER_PREFIX: Final = "x-tollgate-"
 REQUEST_ID_HEADER: Final = "x-request-id"
 # Names that no client may bring, as regular expressions of whole names. Upstreams that read every sign as "_" must not
-# meet an alias of ours; nobody but the gateway says where a request came from or where it was sent.
-CLIENT_FORBIDDEN_HEADERS: Final = (
+# meet an alias of ours; nobody but the gateway says where a request was sent, and nobody but it and the proxies that it
+# trusts where it came from.
+FORWARDED_FOR_HEADER: Final = "x-forwarded-for"
+# What a client asked for, where the gateway asks an upstream for another host.
+FORWARDED_HOST_HEADER: Final = "x-forwarded-host"
+PROXY_FORBIDDEN_HEADERS: Final = (
     "x[^a-z0-9]+tollgate([^a-z0-9].*)?",
     "x-envoy-.*",
     REQUEST_ID_HEADER,
-    "forwarded|x-forwarded-(for|host|port|prefix|server)|x-real-ip|true-client-ip|x-client-ip",
+    "forwarded|x-forwarded-(host|port|prefix|server)|x-real-ip|true-client-ip|x-client-ip",
     "x-original-(url|uri|host)|x-rewrite-url",
     "proxy|proxy-authorization",
 )
+CLIENT_FORBIDDEN_HEADERS: Final = (*PROXY_FORBIDDEN_HEADERS, FORWARDED_FOR_HEADER)
 
 # The parts of an identity, in the order of the log and of the descriptor. "-" stands for what is missing.
 IDENTITY_PARTS: Final = ("subject", "tenant", "consumer", "plan", "key_id", "profile")

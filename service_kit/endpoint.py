@@ -97,6 +97,19 @@ def listening_socket(endpoint: Endpoint) -> socket.socket:
     return sock
 
 
+def udp_socket(endpoint: TcpEndpoint) -> socket.socket:
+    """A socket bound to this host and port over UDP; EndpointError where they are taken or not ours."""
+    sock = socket.socket(socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.bind((endpoint.host, endpoint.port))
+    except OSError as error:
+        sock.close()
+        raise EndpointError(
+            f"cannot listen on {endpoint} over UDP: {error.strerror}; choose another address"
+        ) from error
+    return sock
+
+
 def remove_stale_socket(path: Path) -> None:
     """Removes the socket that a killed process left; a file that is no socket stays, and binding fails on it."""
     with suppress(FileNotFoundError):

@@ -17,7 +17,7 @@ from control_plane.server.subscription import (
     SotwSubscription,
     Verdict,
 )
-from control_plane.server.types import WARMING
+from control_plane.server.types import NOTHING, UNAWAITED, WARMING
 from control_plane.snapshot import Snapshot
 
 PATIENCE = 2.0
@@ -64,12 +64,13 @@ class Stream:
                 return push
         awaited: set[str] = set()
         for type_url, subscription in self._ordered():
-            if awaited - {WARMING.get(type_url)}:
+            if awaited - WARMING.get(type_url, NOTHING):
                 return None
             if (push := subscription.push(snapshot, now)) is not None:
                 self._tell_child(push.type_url, subscription)
                 return push
-            if subscription.in_flight is not None and now < _overdue_at(subscription.in_flight):
+            flight = None if type_url in UNAWAITED else subscription.in_flight
+            if flight is not None and now < _overdue_at(flight):
                 awaited.add(type_url)
         return None
 
@@ -98,8 +99,8 @@ class Stream:
         return (item for type_url, item in self.subscriptions.items() if type_url not in self._push_order)
 
     def _tell_child(self, type_url: str, parent: Subscriptions) -> None:
-        for child, its_parent in WARMING.items():
-            if its_parent == type_url and child in self.subscriptions:
+        for child, its_parents in WARMING.items():
+            if type_url in its_parents and child in self.subscriptions:
                 self.subscriptions[child].parents_pushed(parent.changed())
 
 

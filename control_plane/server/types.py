@@ -7,19 +7,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTES_TYPE
+from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTES_TYPE, SECRET_TYPE
 from service_kit import contract
 
 ENVOY_PUSH_ORDER: Final = (
-    CLUSTER_TYPE,  # first: nothing may name a cluster that Envoy has not got
+    SECRET_TYPE,  # nothing holds it up: the clusters and listeners that name it wait for it
+    CLUSTER_TYPE,  # next: nothing may name a cluster that Envoy has not got
     ENDPOINTS_TYPE,  # a new cluster warms until its endpoints are there, and routes must not reach it before
     LISTENER_TYPE,  # asks for its routes by name
     ROUTES_TYPE,  # last: names everything above
 )
 
-# What a type of resource warms, the child by its parent: a changed parent needs its child again, changed or not, and is
-# ACKed by Envoy only when it has it.
-WARMING: Final[Mapping[str, str]] = {ENDPOINTS_TYPE: CLUSTER_TYPE, ROUTES_TYPE: LISTENER_TYPE}
+# What a type of resource warms, the child by its parents: a changed parent needs its child again, changed or not, and
+# is ACKed by Envoy only when it has it.
+WARMING: Final[Mapping[str, frozenset[str]]] = {
+    SECRET_TYPE: frozenset({CLUSTER_TYPE, LISTENER_TYPE}),
+    ENDPOINTS_TYPE: frozenset({CLUSTER_TYPE}),
+    ROUTES_TYPE: frozenset({LISTENER_TYPE}),
+}
+NOTHING: Final[frozenset[str]] = frozenset()
+# Types whose verdict nobody waits for: Envoy ACKs what names a secret when it has the secret.
+UNAWAITED: Final = frozenset({SECRET_TYPE})
 
 # In state-of-the-world responses of these types absence means deletion, and naming nothing means everything.
 FULL_STATE_TYPES: Final = frozenset({CLUSTER_TYPE, LISTENER_TYPE, *contract.POLICY_TYPES})

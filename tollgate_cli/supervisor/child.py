@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from service_kit.clock import Clock
-from service_kit.endpoint import UnixEndpoint
+from tollgate_cli.supervisor.asking import accepts
 from tollgate_cli.supervisor.backoff import HEALTHY_AFTER, Backoff
 from tollgate_cli.supervisor.output import ChildOutput
 from tollgate_cli.supervisor.processes import ProcessSpec
@@ -115,18 +115,6 @@ class Child:
         else:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
-
-
-async def accepts(address: UnixEndpoint) -> bool:
-    """Whether somebody accepts connections at the address."""
-    try:
-        _reader, writer = await asyncio.open_unix_connection(str(address.path))
-    except OSError:
-        return False
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
-    return True
 
 
 def _signal_session(leader: int, number: signal.Signals) -> None:

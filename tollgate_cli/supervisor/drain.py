@@ -2,11 +2,9 @@
 
 import asyncio
 
-import httpx
-
 from service_kit.clock import Clock
 from service_kit.endpoint import UnixEndpoint
-from tollgate_cli.supervisor.health import admin_client
+from tollgate_cli.supervisor.asking import NoAnswer, admin_answer
 
 DRAIN_POLL = 0.1
 # Requests in progress, one line a connection manager: `http.public.downstream_rq_active: 3`.
@@ -15,21 +13,29 @@ ACTIVE_REQUESTS = "/stats?usedonly&filter=^http\\..*\\.downstream_rq_active$"
 ADMIN_PREFIX = "http.admin."
 
 
-async def drain(admin: UnixEndpoint, *, patience: float, clock: Clock) -> None:
-    """Returns when no request is in progress, after so many seconds, or when Envoy does not answer."""
-    deadline = clock.monotonic() + patience
+async def drain(admin: UnixEndpoint, *, patience: float, clock: Clock, delay: float = 0.0) -> None:
+    """Returns when no request is in progress, after so many seconds, or when Envoy does not answer.
+
+    For the time of the delay Envoy still takes connections, while it says that it is not ready: whoever balances the
+    load needs that long to notice.
+    """
     try:
-        async with admin_client(admin) as client:
-            await client.post("/healthcheck/fail")
-            await client.post("/drain_listeners?graceful")
-            while await _active(client) and clock.monotonic() < deadline:  # noqa: ASYNC110 - Envoy is another process
-                await asyncio.sleep(DRAIN_POLL)
-    except httpx.TransportError:
+        await _ask(admin, "POST", "/healthcheck/fail")
+        await asyncio.sleep(delay)
+        deadline = clock.monotonic() + patience
+        await _ask(admin, "POST", "/drain_listeners?graceful")
+        while await _active(admin) and clock.monotonic() < deadline:  # noqa: ASYNC110 - Envoy is another process
+            await asyncio.sleep(DRAIN_POLL)
+    except NoAnswer:
         return
 
 
-async def _active(client: httpx.AsyncClient) -> int:
-    return active_requests((await client.get(ACTIVE_REQUESTS)).text)
+async def _active(admin: UnixEndpoint) -> int:
+    return active_requests(await _ask(admin, "GET", ACTIVE_REQUESTS))
+
+
+async def _ask(admin: UnixEndpoint, method: str, path: str) -> str:
+    return await asyncio.to_thread(admin_answer, admin, method, path)
 
 
 def active_requests(stats: str) -> int:

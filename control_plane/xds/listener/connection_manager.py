@@ -1,4 +1,4 @@
-"""Listeners: how a connection is read, normalised and bounded before any rule looks at it."""
+"""How requests are read from a connection: normalised, bounded, and without headers that only the gateway sets."""
 
 from datetime import timedelta
 
@@ -7,17 +7,14 @@ from envoy_data_plane.envoy.config.common.mutation_rules.v3 import (
     HeaderMutationRemoveOnMatch,
 )
 from envoy_data_plane.envoy.config.core.v3 import (
-    Address,
     AggregatedConfigSource,
     ApiVersion,
     ConfigSource,
     Http2ProtocolOptions,
     HttpProtocolOptions,
     HttpProtocolOptionsHeadersWithUnderscoresAction,
-    SocketAddress,
     TypedExtensionConfig,
 )
-from envoy_data_plane.envoy.config.listener.v3 import Filter, FilterChain, Listener
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManager,
     HttpConnectionManagerPathWithEscapedSlashesAction,
@@ -31,18 +28,15 @@ from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutatio
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
 from envoy_data_plane.google.protobuf import Any
 
-from control_plane.config.values import LARGEST_BODY_LIMIT
-from control_plane.ir.model import Gateway
-from control_plane.ir.model import Listener as ListenerIR
+from control_plane.ir.model import Gateway, Listener
 from control_plane.xds import names
-from control_plane.xds.access_log import access_log
+from control_plane.xds.access_log import CLIENT_ADDRESS, access_log
 from control_plane.xds.filters.chain import http_filters
+from control_plane.xds.https_redirect import HTTPS_PORT
+from control_plane.xds.listener.client_address import Peers, detection, forbidden_headers
 from control_plane.xds.local_reply import local_reply_config
 from control_plane.xds.wiring import Wiring
-from service_kit import contract
 
-# Above every body limit, so that the filter with the clear answer decides and no buffer stalls first.
-BUFFER_LIMIT = LARGEST_BODY_LIMIT + (1 << 20)
 # A request whose headers or body do not arrive pins memory.
 REQUEST_TIMEOUT = timedelta(seconds=60)
 REQUEST_HEADERS_TIMEOUT = timedelta(seconds=10)
@@ -53,28 +47,18 @@ MAX_CONCURRENT_STREAMS = 100
 MAX_REQUEST_HEADERS_KB = 60
 
 
-def listener(gateway: Gateway, item: ListenerIR, wiring: Wiring) -> Listener:
-    """The Envoy listener: one connection manager whose routes come over ADS."""
-    manager = connection_manager(gateway, item, wiring)
-    http = Filter(name="envoy.filters.network.http_connection_manager", typed_config=Any.pack(manager))
-    return Listener(
-        name=item.name,
-        address=Address(socket_address=SocketAddress(address=item.address.host, port_value=item.address.port)),
-        filter_chains=[FilterChain(name=item.name, filters=[http])],
-        per_connection_buffer_limit_bytes=BUFFER_LIMIT,
-    )
+def connection_manager(
+    gateway: Gateway, item: Listener, peer: Peers, wiring: Wiring, *, client: str = CLIENT_ADDRESS
+) -> HttpConnectionManager:
+    """Paths are normalised and ambiguous ones refused before routing, so that every rule sees one string.
 
-
-def connection_manager(gateway: Gateway, item: ListenerIR, wiring: Wiring) -> HttpConnectionManager:
-    """Paths are normalised and ambiguous ones refused before routing, so that every rule sees one string."""
+    `client` is how the access log finds the client's address.
+    """
     return HttpConnectionManager(
         stat_prefix=item.name,
-        rds=Rds(
-            route_config_name=names.ROUTES,
-            config_source=ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3),
-        ),
-        http_filters=http_filters(gateway),
-        early_header_mutation_extensions=[_clients_internal_headers_removed()],
+        rds=Rds(route_config_name=_routes(item), config_source=over_ads()),
+        http_filters=http_filters(gateway, item),
+        early_header_mutation_extensions=[_removed(forbidden_headers(peer))],
         normalize_path=True,
         merge_slashes=True,
         path_with_escaped_slashes_action=HttpConnectionManagerPathWithEscapedSlashesAction.REJECT_REQUEST,
@@ -88,22 +72,35 @@ def connection_manager(gateway: Gateway, item: ListenerIR, wiring: Wiring) -> Ht
         request_headers_timeout=REQUEST_HEADERS_TIMEOUT,
         stream_idle_timeout=STREAM_IDLE_TIMEOUT,
         strip_trailing_host_dot=True,
-        use_remote_address=True,
+        # The port of clear text would stand in a redirect that names none.
+        strip_any_host_port=True if item.https_redirect == HTTPS_PORT else None,
+        # Either the peer is the client, or the headers of a proxy say who is.
+        use_remote_address=peer is Peers.ANYONE,
+        original_ip_detection_extensions=detection(item, peer),
         always_set_request_id_in_response=True,
         server_name="tollgate",
         server_header_transformation=HttpConnectionManagerServerHeaderTransformation.OVERWRITE,
         # Known, so that a route may allow it; off unless it does.
         upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type="websocket", enabled=False)],
-        access_log=[access_log(wiring.access_log)],
+        access_log=[access_log(wiring.access_log, item.name, client)],
         local_reply_config=local_reply_config(),
     )
 
 
-def _clients_internal_headers_removed() -> TypedExtensionConfig:
+def over_ads() -> ConfigSource:
+    """Where Envoy gets what is named: on the stream that brought the name."""
+    return ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)
+
+
+def _routes(item: Listener) -> str:
+    return names.ROUTES if item.https_redirect is None else names.https_redirect(item.https_redirect)
+
+
+def _removed(patterns: tuple[str, ...]) -> TypedExtensionConfig:
     """Before the route is chosen: a filter of the chain would act too late."""
     removed = [
-        HeaderMutation(remove_on_match=HeaderMutationRemoveOnMatch(key_matcher=_pattern(names)))
-        for names in contract.CLIENT_FORBIDDEN_HEADERS
+        HeaderMutation(remove_on_match=HeaderMutationRemoveOnMatch(key_matcher=_pattern(pattern)))
+        for pattern in patterns
     ]
     mutation = EarlyHeaderMutation(mutations=removed)
     return TypedExtensionConfig(

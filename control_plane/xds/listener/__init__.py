@@ -1,0 +1,1 @@
+"""Listeners: how a connection is read, normalised and bounded before any rule looks at it."""
