@@ -51,13 +51,14 @@ def answer(ask: Ask, decision: Decision) -> bytes | Failure:
             return Failure(grpc.StatusCode.UNAVAILABLE, f"the counter store did not answer: {reason}")
 
 
-def refusal_message(standing: Standing) -> str:
+def refusal_message(standing: Standing, hits: int = 1) -> str:
     """What happened and what to do next."""
     rule = standing.rule
     requests = "1 request" if rule.requests == 1 else f"{rule.requests} requests"
     period = PERIOD_WORDS.get(rule.period_seconds, f"{rule.period_seconds} seconds")
+    found = "is used up" if hits == 1 else f"has {standing.remaining} left, and this call counts as {hits}"
     return (
-        f"The limit of {requests} per {period} for {_counted_apart(rule)} is used up: "
+        f"The limit of {requests} per {period} for {_counted_apart(rule)} {found}: "
         f"retry in {standing.retry_seconds} s (rule {rule.id})."
     )
 
@@ -82,7 +83,7 @@ def _refusal(ask: Ask, tightest: Standing, longest: Standing) -> bytes:
             LIMIT_KIND: KIND_LIMIT,
             LIMIT_RULE: longest.rule.id,
             LIMIT_REMAINING: longest.remaining,
-            LIMIT_MESSAGE: refusal_message(longest),
+            LIMIT_MESSAGE: refusal_message(longest, ask.hits),
         }
     )
     return _serialized(response)

@@ -52,7 +52,7 @@ def read_ask(raw: bytes) -> Ask | Unreadable:
         request.ParseFromString(raw)
     except DecodeError:
         return Unreadable("not a RateLimitRequest")
-    reason = _request_fault(request) or _descriptors_fault(request.descriptors)
+    reason = _request_fault(request) or _descriptors_fault(request.descriptors) or _hits_fault(request)
     return Unreadable(reason) if reason else _ask(request)
 
 
@@ -79,11 +79,21 @@ def _descriptor_fault(descriptor: ratelimit_pb2.RateLimitDescriptor, keys: tuple
         return f"a descriptor has the entries {', '.join(found) or 'none'}; expected {', '.join(keys)}"
     if not all(entry.value for entry in descriptor.entries):
         return "an entry has an empty value"
-    if descriptor.HasField("limit") or descriptor.HasField("hits_addend"):
-        return "a descriptor brings its own limit or hits, which no route compiles"
+    if descriptor.HasField("limit"):
+        return "a descriptor brings its own limit, which no route compiles"
     # is_negative_hits, for one, is newer than the generated code and would turn a call into a refund.
     if len(UnknownFieldSet(descriptor)):
         return "a descriptor has a field that this service does not know"
+    return None
+
+
+def _hits_fault(request: rls_pb2.RateLimitRequest) -> str | None:
+    """A call costs one number: of the request, or the same of each descriptor."""
+    if not any(descriptor.HasField("hits_addend") for descriptor in request.descriptors):
+        return None
+    costs = {descriptor.hits_addend.value for descriptor in request.descriptors}
+    if request.hits_addend or len(costs) > 1 or 0 in costs:
+        return "the descriptors do not bring one and the same number of hits"
     return None
 
 
@@ -94,4 +104,5 @@ def _ask(request: rls_pb2.RateLimitRequest) -> Ask | Unreadable:
     subject, tenant, consumer, plan = (None if value == MISSING else value for value in identity)
     ip = request.descriptors[1].entries[0].value if len(request.descriptors) > 1 else None
     # 0 is the protocol's way to say one.
-    return Ask(route, subject, tenant, consumer, plan, ip=ip, hits=request.hits_addend or 1)
+    hits = request.descriptors[0].hits_addend.value or request.hits_addend or 1
+    return Ask(route, subject, tenant, consumer, plan, ip=ip, hits=hits)

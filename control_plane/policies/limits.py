@@ -1,4 +1,4 @@
-"""The rate-limit service's policy: one set of limits a route that asks, one a plan."""
+"""The rate-limit service's policy: one set of limits a route that asks, one a plan. Envoy keeps the local ones."""
 
 from collections.abc import Iterable, Iterator
 
@@ -34,5 +34,6 @@ def _limit_set(limits: Iterable[ir.Limit]) -> policy_pb.LimitSet:
                 per=[DIMENSIONS[dimension] for dimension in limit.per],
             )
             for limit in limits
+            if not limit.local
         ]
     )

@@ -10,16 +10,16 @@ from envoy_data_plane.google.protobuf import Any, Struct
 
 from service_kit import contract
 
+CLIENT_ADDRESS = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"
 FIELDS = {
     "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
     "request_id": f"%REQ({contract.REQUEST_ID_HEADER})%",
-    "listener": "%FILTER_CHAIN_NAME%",
     "route": "%ROUTE_NAME%",
     "upstream": "%UPSTREAM_CLUSTER%",
     "endpoint": "%UPSTREAM_HOST%",
-    "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "client": CLIENT_ADDRESS,
     "protocol": "%PROTOCOL%",
-    "host": "%REQ(:AUTHORITY)%",
+    "host": f"%REQ({contract.FORWARDED_HOST_HEADER}?:AUTHORITY)%",
     "method": "%REQ(:METHOD)%",
     "path": "%PATH(NQ:ORIG_OR_PATH)%",
     "status": "%RESPONSE_CODE%",
@@ -35,10 +35,11 @@ FIELDS = {
 }
 
 
-def access_log(path: str) -> AccessLog:
-    """A file log; Envoy is started with flags that flush it every 10 ms."""
+def access_log(path: str, listener: str, client: str = CLIENT_ADDRESS) -> AccessLog:
+    """A file log of this listener; Envoy is started with flags that flush it every 10 ms."""
     log_format = SubstitutionFormatString(
-        json_format=Struct.from_dict(FIELDS), json_format_options=JsonFormatOptions(sort_properties=False)
+        json_format=Struct.from_dict({**FIELDS, "listener": listener, "client": client}),
+        json_format_options=JsonFormatOptions(sort_properties=False),
     )
     return AccessLog(
         name="envoy.access_loggers.file",

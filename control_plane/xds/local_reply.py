@@ -34,7 +34,7 @@ from envoy_data_plane.envoy.type.matcher.v3 import (
 )
 from envoy_data_plane.google.protobuf import Any, Struct
 
-from control_plane.xds.filters import profile_guard
+from control_plane.xds.filters import body_rewrite, ip_list, profile_guard
 from service_kit import contract
 
 UNREACHABLE_FLAGS = ("UF", "UC", "UH", "URX", "LR", "UR", "DF", "NC")
@@ -55,11 +55,18 @@ class Reply:
     answer: int | None = field(default=None, kw_only=True)
 
 
+# The answer of a route. Names that the configuration gives hold no colon.
+WRITTEN_ANSWER = "response.code_details == 'direct_response' && !xds.route_name.contains(':')"
+
 REPLIES = (
     # An authorizer that is dead, late or makes no sense. Its denials have their body already and keep it.
     Reply("authorization_unavailable", "Authorization cannot be decided now: retry in a moment.",
           flags=("UAEX",), at_least=500, answer=503),
     Reply("limiter_unavailable", "Limits cannot be checked now: retry in a moment.", flags=("RLSE",), answer=503),
+    Reply("fault_injected", "The gateway was told to refuse some requests, to see how clients take it.",
+          expression="response.code_details == 'fault_filter_abort'"),
+    Reply("rate_limited", "A limit is used up: retry after as many seconds as Retry-After says.", status=429,
+          expression="response.code_details == 'local_rate_limited'"),
     Reply("rate_limited", LIMIT_MESSAGE, status=429, limit_kind="limit"),
     # Before "unreachable": a timed-out last try carries both flags.
     Reply("upstream_timeout", "The upstream did not answer in time: retry, or ask the operator for a longer `timeout`.",
@@ -79,6 +86,17 @@ REPLIES = (
           status=502, flags=("UPE",)),
     Reply("upstream_overloaded", "Too many requests wait for this upstream: retry in a moment.", flags=("UO",)),
     Reply("gateway_overloaded", "The gateway is overloaded: retry in a moment.", flags=("OM",)),
+    # A request that the overload manager does not let in carries no flag.
+    Reply("gateway_overloaded", "The gateway is overloaded: retry in a moment.", status=503,
+          expression="response.code_details == 'overload'"),
+    Reply("concurrency_limited", "The upstream is slower than it should be: retry in a moment.", status=503,
+          expression="response.code_details == 'reached_concurrency_limit'"),
+    Reply("origin_not_allowed", "Pages of this origin may not call this route.", status=403,
+          expression=f"response.code_details.contains('{ip_list.NOBODY_POLICY}')"),
+    Reply("ip_not_allowed", "Your address may not call this route.", status=403,
+          expression=f"response.code_details.contains('{ip_list.POLICY}')"),
+    Reply("body_not_rewritten", "The request body is no JSON object that can be read in one way only.", status=403,
+          expression=f"response.code_details.contains('{body_rewrite.POLICY}')", answer=400),
     Reply("route_changed", "The request no longer matches the route that it was authorized for.", status=403,
           expression=f"response.code_details.contains('{profile_guard.POLICY}')"),
     Reply("payload_too_large", "The request body is larger than this route accepts: send less.", status=413),
@@ -95,9 +113,10 @@ REPLIES = (
 
 
 def local_reply_config() -> LocalReplyConfig:
-    """The mappers in order; denials of the authorizer keep the body it made."""
+    """The mappers in order; denials of the authorizer keep the body it made, answers of routes the one written."""
     first, *others = (_mapper(reply) for reply in REPLIES)
-    return LocalReplyConfig(mappers=[first, _kept(("UAEX",)), *others])
+    written = ResponseMapper(filter=_holds(WRITTEN_ANSWER))
+    return LocalReplyConfig(mappers=[first, _kept(("UAEX",)), written, *others])
 
 
 def _mapper(reply: Reply) -> ResponseMapper:
@@ -132,12 +151,7 @@ def _conditions(reply: Reply) -> Iterable[AccessLogFilter]:
     if reply.flags:
         yield _flagged(reply.flags)
     if reply.expression is not None:
-        cel = ExpressionFilter(expression=reply.expression)
-        yield AccessLogFilter(
-            extension_filter=ExtensionFilter(
-                name="envoy.access_loggers.extension_filters.cel", typed_config=Any.pack(cel)
-            )
-        )
+        yield _holds(reply.expression)
     if reply.limit_kind is not None:
         yield _limit_kind(reply.limit_kind)
 
@@ -150,6 +164,13 @@ def _all_of(conditions: Iterable[AccessLogFilter]) -> AccessLogFilter:
 def _status(op: ComparisonFilterOp, status: int) -> AccessLogFilter:
     value = RuntimeUInt32(default_value=status, runtime_key="tollgate.local_reply")
     return AccessLogFilter(status_code_filter=StatusCodeFilter(comparison=ComparisonFilter(op=op, value=value)))
+
+
+def _holds(expression: str) -> AccessLogFilter:
+    cel = Any.pack(ExpressionFilter(expression=expression))
+    return AccessLogFilter(
+        extension_filter=ExtensionFilter(name="envoy.access_loggers.extension_filters.cel", typed_config=cel)
+    )
 
 
 def _flagged(flags: tuple[str, ...]) -> AccessLogFilter:

@@ -7,17 +7,41 @@ RATELIMIT_CLUSTER: Final = "tollgate:ratelimit"
 ROUTES: Final = "tollgate:routes"
 NO_ROUTE: Final = "tollgate:no-route"
 ODD_METHOD: Final = "tollgate:odd-method"
+SYSTEM_CA: Final = "tollgate:system:ca"
 
 # HTTP filters, as typed_per_filter_config names them. A misspelt one would switch the rule off in silence, so every
 # use is checked against FILTER_CHAIN before a snapshot is published.
 HEALTH: Final = "tollgate.health"
 READY: Final = "tollgate.ready"
 BODY_LIMIT: Final = "tollgate.body_limit"
+CORS: Final = "envoy.filters.http.cors"
+CORS_VARY: Final = "tollgate.cors_vary"
+IP_LIST: Final = "rbac.ip_list"
 EXT_AUTHZ: Final = "envoy.filters.http.ext_authz"
 IDENTITY: Final = "tollgate.identity"
 PROFILE_GUARD: Final = "rbac.profile"
+FORWARDING: Final = "tollgate.forwarding"
+COMPRESSION: Final = "tollgate.compression"
+INSTANCE_LIMITS: Final = "tollgate.instance_limits"
 RATELIMIT: Final = "envoy.filters.http.ratelimit"
+BODY_REWRITE: Final = "envoy.filters.http.transform"
+BODY_GUARD: Final = "rbac.body_guard"
+FAULT: Final = "envoy.filters.http.fault"
+ADAPTIVE_CONCURRENCY: Final = "tollgate.adaptive_concurrency"
+BANDWIDTH: Final = "tollgate.bandwidth"
+CACHE_EDGE: Final = "tollgate.cache_edge"
+CACHE: Final = "envoy.filters.http.cache_v2"
 ROUTER: Final = "envoy.filters.http.router"
+
+# What a route says about itself to filters that read it from metadata.
+ROUTE_METADATA: Final = "tollgate.route"
+ROUTE_METADATA_NAME: Final = "name"
+ROUTE_METADATA_COST: Final = "cost"
+
+# Filters on the last step to an upstream.
+CREDENTIAL_INJECTOR: Final = "envoy.filters.http.credential_injector"
+KEPT_ANSWERS: Final = "tollgate.kept_answers"
+UPSTREAM_CODEC: Final = "envoy.filters.http.upstream_codec"
 
 
 def body_limit(size: int) -> str:
@@ -25,7 +49,54 @@ def body_limit(size: int) -> str:
     return f"{BODY_LIMIT}.{size}"
 
 
+def compression(encoding: str) -> str:
+    """The filter of one encoding."""
+    return f"{COMPRESSION}.{encoding}"
+
+
+def http3_listener(listener: str) -> str:
+    """The UDP listener beside a TCP one."""
+    return f"tollgate:http3:{listener}"
+
+
+def https_redirect(port: int) -> str:
+    """The routes of listeners that redirect to this port."""
+    return f"tollgate:https-redirect:{port}"
+
+
+# Parts of what is secret, or replaced while the gateway runs.
+CERTIFICATE: Final = "certificate"
+CA: Final = "ca"
+CREDENTIAL: Final = "credential"
+
+
+def listener_secret(listener: str, part: str) -> str:
+    """A secret of a listener."""
+    return f"tollgate:listener:{listener}:{part}"
+
+
+def upstream_secret(upstream: str, part: str) -> str:
+    """A secret of an upstream."""
+    return f"tollgate:upstream:{upstream}:{part}"
+
+
+def adaptive_concurrency(route: str) -> str:
+    """The filter of one route."""
+    return f"{ADAPTIVE_CONCURRENCY}.{route}"
+
+
+def bandwidth(route: str, direction: str) -> str:
+    """The filter of one route and direction."""
+    return f"{BANDWIDTH}.{direction}.{route}"
+
+
+def preflight(route: str) -> str:
+    """The route that takes a route's preflights."""
+    return f"{route}:preflight"
+
+
 LISTENER_TYPE: Final = "type.googleapis.com/envoy.config.listener.v3.Listener"
 ROUTES_TYPE: Final = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 CLUSTER_TYPE: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINTS_TYPE: Final = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+SECRET_TYPE: Final = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type

@@ -4,7 +4,8 @@ Listeners and filters are envoy-data-plane's, routes and clusters are protobuf's
 library knows travels as a TypedStruct, which Envoy converts by the type it names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Union
 
 from envoy_data_plane.google.protobuf import Any as DataPlaneAny
 from google.protobuf.any_pb2 import Any as ProtoAny
@@ -13,7 +14,7 @@ from google.protobuf.message import Message
 from xds.type.v3 import typed_struct_pb2 as typed_struct_pb
 
 TYPE_PREFIX = "type.googleapis.com/"
-JsonValue = str | float | bool
+JsonValue = Union[str, float, bool, Sequence["JsonValue"], Mapping[str, "JsonValue"]]  # noqa: UP007 - refers to itself
 
 
 def packed(message: Message) -> ProtoAny:

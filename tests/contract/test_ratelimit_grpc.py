@@ -9,6 +9,7 @@ import pytest
 import structlog
 from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.wrappers_pb2 import UInt64Value
 from prometheus_client import CollectorRegistry
 
 from ratelimit_service.main import limit_service
@@ -26,6 +27,7 @@ ADDRESS = descriptor((DESCRIPTOR_IP, "192.0.2.7/32"))
 POLICIES = {
     "route/email": limit_set(limit(3, 60, SUBJECT, name="email:3/minute:subject")),
     "route/rag": limit_set(limit(2, 60, IP, name="rag:2/minute:ip")),
+    "route/dear": limit_set(limit(10, 60, SUBJECT, name="dear:10/minute:subject")),
     "route/open": limit_set(),
     "plan/free": limit_set(limit(2, 3600, SUBJECT, name="free:2/hour:subject")),
 }
@@ -116,6 +118,22 @@ async def test_calls_pass_until_the_limit_and_are_then_told_when_to_retry(runnin
         "message": "The limit of 3 requests per minute for this subject is used up: "
         f"retry in {seconds} s (rule email:3/minute:subject).",
     }
+
+
+@pytest.mark.parametrize(("cost", "passes"), [(2, 5), (3, 3), (10, 1), (11, 0)])
+async def test_a_call_takes_what_it_costs_or_nothing(running, cost, passes):
+    hits = UInt64Value(value=cost)
+    asked = [identified(route="dear", hits_addend=hits), descriptor((DESCRIPTOR_IP, "a"), hits_addend=hits)]
+
+    burst = await asyncio.gather(*(running.ask(*asked) for _ in range(8)))
+    last = await running.ask(*asked)
+    cheap = await running.ask(identified(route="dear"), ADDRESS)
+
+    assert [response.overall_code for response in burst].count(OK) == passes
+    left = 10 - cost * passes
+    assert headers(last)["ratelimit-remaining"] == str(left)
+    assert f"has {left} left, and this call counts as {cost}: retry in" in last.dynamic_metadata["message"]
+    assert cheap.overall_code == (OK if left else OVER_LIMIT)
 
 
 async def test_a_plan_counts_on_every_route_of_its_callers(running):

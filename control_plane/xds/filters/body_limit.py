@@ -1,24 +1,23 @@
 """Largest request body. The filter has no per-route form, so each size class is an instance, chosen by name.
 
 The default class is on unless a route turns it off; the others are off unless a route turns them on. Routes that
-upgrade have none: the filter counts what crosses a tunnel and would cut it.
+upgrade or stream gRPC have none: the filter counts what crosses in all, and would cut it.
 """
 
-from envoy.config.route.v3 import route_components_pb2 as route_pb
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 
 from control_plane.config.model import DEFAULT_BODY_LIMIT
 from control_plane.ir.model import Gateway, Route
 from control_plane.xds import names
-from control_plane.xds.filters.per_route import PerRoute
-from control_plane.xds.packing import packed, typed_struct
+from control_plane.xds.filters.per_route import OFF, ON, PerRoute
+from control_plane.xds.packing import typed_struct
 
 TYPE = "envoy.extensions.filters.http.body_size_limit.v3.BodySizeLimit"
 
 
 def filters(gateway: Gateway) -> tuple[HttpFilter, ...]:
     """One instance a size class in use; the default one always."""
-    sizes = {DEFAULT_BODY_LIMIT, *(route.body_limit for route in gateway.routes if not route.websocket)}
+    sizes = {DEFAULT_BODY_LIMIT, *(route.body_limit for route in gateway.routes if route.bounded)}
     return tuple(
         HttpFilter(
             name=names.body_limit(size),
@@ -30,13 +29,8 @@ def filters(gateway: Gateway) -> tuple[HttpFilter, ...]:
 
 
 def per_route(route: Route | None) -> PerRoute:
-    """Off where the route upgrades; the route's own class where it names one."""
-    if route is None or (route.body_limit == DEFAULT_BODY_LIMIT and not route.websocket):
+    """Off where the route upgrades or streams gRPC; the route's own class where it names one."""
+    if route is None or (route.body_limit == DEFAULT_BODY_LIMIT and route.bounded):
         return {}
-    off = {names.body_limit(DEFAULT_BODY_LIMIT): packed(route_pb.FilterConfig(disabled=True))}
-    if route.websocket:
-        return off
-    # `config` must be set for `disabled: false` to switch an instance on that is off by default.
-    own = route_pb.FilterConfig(disabled=False)
-    own.config.SetInParent()
-    return {**off, names.body_limit(route.body_limit): packed(own)}
+    off = {names.body_limit(DEFAULT_BODY_LIMIT): OFF}
+    return {**off, names.body_limit(route.body_limit): ON} if route.bounded else off

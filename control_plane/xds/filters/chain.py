@@ -9,17 +9,28 @@ from dataclasses import dataclass
 
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 
-from control_plane.ir.model import Gateway, Route
+from control_plane.ir.model import Gateway, Listener, Route
 from control_plane.xds.filters import (
+    adaptive_concurrency,
+    bandwidth,
     body_limit,
+    body_rewrite,
+    cache,
+    compression,
+    cors,
     ext_authz,
+    fault,
+    forwarding,
     health,
     identity,
+    instance_limits,
+    ip_list,
     profile_guard,
     ratelimit,
     router,
 )
 from control_plane.xds.filters.per_route import PerRoute
+from service_kit import contract
 
 
 def nothing_per_route(_route: Route | None) -> PerRoute:
@@ -35,28 +46,66 @@ class ChainLink:
     per_route: Callable[[Route | None], PerRoute] = nothing_per_route
 
 
-FILTER_CHAIN = (
+@dataclass(frozen=True)
+class ListenerLink:
+    """A filter that some listeners have and others lack. Routes are shared by all, so none speaks to it."""
+
+    filters: Callable[[Listener], tuple[HttpFilter, ...]]
+
+
+FILTER_CHAIN: tuple[ChainLink | ListenerLink, ...] = (
     # Probes are answered before anything can refuse them.
     ChainLink(health.filters),
+    # What the two sides are told of each other, whatever answers.
+    ListenerLink(forwarding.filters),
+    # Last on the way back: whatever else reads or keeps an answer sees it as the upstream sent it.
+    ListenerLink(compression.filters),
+    # Preflights carry no credential, and a page may read an error only if this has seen the request.
+    ChainLink(cors.filters, cors.per_route),
     # Before whatever buffers: a body above a buffer limit stalls behind ext_authz instead of being refused.
     ChainLink(body_limit.filters, body_limit.per_route),
+    # Who may not call at all is not asked who it is.
+    ChainLink(ip_list.filters, ip_list.per_route),
     # Who is it, and may they? On every route that does not say `auth: none`.
     ChainLink(ext_authz.filters, ext_authz.per_route),
     # The answer's headers become the metadata that everything behind reads.
     ChainLink(identity.filters),
     # Behind every filter that could make Envoy choose another route: it may be served only under its own profile.
     ChainLink(profile_guard.filters, profile_guard.per_route),
+    # What this Envoy refuses by itself costs no call, and takes nothing from the limits of the fleet.
+    ChainLink(instance_limits.filters, instance_limits.per_route),
     # Only calls that will be made are counted.
     ChainLink(ratelimit.filters, ratelimit.per_route),
+    # Buffers whole bodies: only for callers that may, and no more often than they may.
+    ChainLink(body_rewrite.filters, body_rewrite.per_route),
+    # Stands for trouble of the upstream: the gateway's own rules have been applied, and the call is counted.
+    ChainLink(fault.filters, fault.per_route),
+    # Behind the trouble, so that its latency is not taken for the upstream's.
+    ChainLink(adaptive_concurrency.filters, adaptive_concurrency.per_route),
+    # Only bodies that go on, and as they go on.
+    ChainLink(bandwidth.filters, bandwidth.per_route),
+    # The last: filters behind it do not run on a hit.
+    ChainLink(cache.filters, cache.per_route),
     ChainLink(router.filters),
 )
 
 
-def http_filters(gateway: Gateway) -> list[HttpFilter]:
+def http_filters(gateway: Gateway, listener: Listener) -> list[HttpFilter]:
     """The filters of a listener, in order."""
-    return [item for link in FILTER_CHAIN for item in link.filters(gateway)]
+    return [item for link in FILTER_CHAIN for item in _filters(link, gateway, listener)]
+
+
+def _filters(link: ChainLink | ListenerLink, gateway: Gateway, listener: Listener) -> tuple[HttpFilter, ...]:
+    return link.filters(listener) if isinstance(link, ListenerLink) else link.filters(gateway)
 
 
 def typed_per_filter_config(route: Route | None) -> PerRoute:
     """What a route says to the filters, by filter name; of the answer to unmatched requests where `route` is None."""
-    return {name: config for link in FILTER_CHAIN for name, config in link.per_route(route).items()}
+    links = (link for link in FILTER_CHAIN if isinstance(link, ChainLink))
+    return {name: config for link in links for name, config in link.per_route(route).items()}
+
+
+def internal_headers(route: Route) -> list[str]:
+    """Headers between filters, which no upstream gets: of the identity, upstreams get all but the profile."""
+    marks = [body_rewrite.MARK] if route.body_merge else []
+    return [contract.identity_header("profile"), *marks]

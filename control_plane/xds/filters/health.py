@@ -1,4 +1,4 @@
-"""`/health` and `/readyz`, answered by Envoy itself: alive, and able to decide and limit."""
+"""`/health` and `/readyz`, answered by Envoy itself: alive, and able to decide, limit and reach what it must."""
 
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher
 from envoy_data_plane.envoy.extensions.filters.http.health_check.v3 import HealthCheck
@@ -10,13 +10,18 @@ from envoy_data_plane.google.protobuf import Any
 from control_plane.ir.model import Gateway
 from control_plane.xds import names
 
+# In percent: so many endpoints must be healthy. Envoy drops fractions; of up to a hundred endpoints, this is one.
+ONE_ENDPOINT = 1
+EVERY_ENDPOINT = 100
 
-def filters(_gateway: Gateway) -> tuple[HttpFilter, ...]:
-    """Both answer 503 while the listener drains; readiness also while a service is not SERVING."""
-    services = {name: Percent(value=100) for name in (names.AUTHZ_CLUSTER, names.RATELIMIT_CLUSTER)}
+
+def filters(gateway: Gateway) -> tuple[HttpFilter, ...]:
+    """Both answer 503 while the listener drains; readiness also while a service or a required upstream is away."""
+    needed = {name: Percent(value=EVERY_ENDPOINT) for name in (names.AUTHZ_CLUSTER, names.RATELIMIT_CLUSTER)}
+    needed |= {upstream.name: Percent(value=ONE_ENDPOINT) for upstream in gateway.upstreams if upstream.required}
     return (
         _probe(names.HEALTH, "/health", {}),
-        _probe(names.READY, "/readyz", services),
+        _probe(names.READY, "/readyz", needed),
     )
 
 

@@ -45,12 +45,15 @@ def per_route(route: Route | None) -> PerRoute:
     """A call where a limit may apply."""
     if route is None or not route.asks_limiter:
         return {}
-    return {names.RATELIMIT: asked(route.name)}
+    return {names.RATELIMIT: asked(route.name, cost=route.cost)}
 
 
-def asked(route: str) -> ProtoAny:
-    """One descriptor that Envoy cannot drop, and one with the client's address."""
-    return packed(rate_limit_pb.RateLimitPerRoute(rate_limits=[_caller(route), _address()]))
+def asked(route: str, *, cost: int) -> ProtoAny:
+    """One descriptor that Envoy cannot drop, and one with the client's address; both with a call's cost above 1."""
+    descriptors = [_caller(route), _address()]
+    for descriptor in descriptors if cost > 1 else ():
+        descriptor.hits_addend.number.value = cost
+    return packed(rate_limit_pb.RateLimitPerRoute(rate_limits=descriptors))
 
 
 def _caller(route: str) -> route_pb.RateLimit:

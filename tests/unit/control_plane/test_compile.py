@@ -127,7 +127,7 @@ def test_every_mistake_of_meaning_is_told_at_its_place_with_the_files_that_may_c
         (5, ("routes", 1, "upstream")),
         (5, ("routes", 1, "auth")),
     ]
-    assert refused.value.files == {file}
+    assert set(refused.value.files) == {file}
 
 
 def test_what_was_written_is_kept_beside_what_it_means() -> None:

@@ -25,17 +25,37 @@ from control_plane.xds.packing import packed
 from service_kit.contract import LIMIT_SET_TYPE
 from tests.support.compiled import IDENTITY, config, private, route, snapshots, with_resource, without
 
+
+def answered(name: str, path: str, **answer: Any) -> dict[str, Any]:
+    """A private route whose callers have a plan, and nobody to count them."""
+    written = private(name, path, **answer)
+    del written["upstream"]
+    return written
+
+
 CONFIG = config(
+    upstreams={"email": {"url": "http://127.0.0.1:9001"}, "other": {"url": "http://127.0.0.1:9002"}},
     listeners={"public": {"address": "127.0.0.1:8800"}, "inner": {"address": "127.0.0.1:8802"}},
     identity=IDENTITY,
     plans={"free": {"limits": [{"requests": "60/minute"}]}},
     routes=[
         private("limited", "/limited", limits=[{"requests": "5/second"}]),
         private("planned", "/planned"),
+        route("kept-here", "/here", limits=[{"requests": "5/second", "per": "ip", "scope": "instance"}]),
+        route("merged", "/merged", request_body={"merge": {"a": 1}}),
+        route("pages", "/pages", cors={"origins": ["https://a.example.com"]}, cache={}),
+        route("slow", "/slow", bandwidth={"upload": "1MiB"}, adaptive_concurrency={}),
+        route("broken", "/broken", fault={"abort": {"status": 500}}),
+        route("listed", "/listed", allow_ips=["10.0.0.0/8"]),
+        private("dear", "/dear", cost=5),
         private("scoped", "/scoped", require={"scopes": ["s"]}),
         route("public", "/public"),
         route("large", "/large", body_limit="16MiB"),
         route("socket", "/socket", websocket=True),
+        route("shared", "/shared", upstream=[{"name": "email", "weight": 1}], mirror={"upstream": "email"}),
+        route("split", "/split", upstream=[{"name": "email", "weight": 1}, {"name": "other", "weight": 0}]),
+        answered("away", "/away", redirect={"host": "a.example.com"}),
+        answered("said", "/said", respond={"body": "said"}),
     ],
 )
 DEFAULT_LIMIT = names.body_limit(DEFAULT_BODY_LIMIT)
@@ -133,6 +153,15 @@ def borrow(name: str, filter_name: str, other: str) -> RouteChange:
     )
 
 
+def keep(name: str) -> RouteChange:
+    def change(routes: dict[str, route_pb.Route]) -> None:
+        for filter_name in (names.CACHE, names.CACHE_EDGE):
+            borrow(name, filter_name, "pages")(routes)
+        routes[name].route.cluster = "other"
+
+    return change
+
+
 def misspell(routes: dict[str, route_pb.Route]) -> None:
     said = routes["public"].typed_per_filter_config
     said["envoy.filters.http.ext_autz"].CopyFrom(said.pop(names.EXT_AUTHZ))
@@ -146,10 +175,36 @@ def to_a_cluster_that_a_header_names(routes: dict[str, route_pb.Route]) -> None:
     routes["public"].route.cluster_header = "x-cluster"
 
 
+def share_with_an_unknown_cluster(routes: dict[str, route_pb.Route]) -> None:
+    routes["split"].route.weighted_clusters.clusters[1].name = "emial"
+
+
+def copy_to_an_unknown_cluster(routes: dict[str, route_pb.Route]) -> None:
+    routes["shared"].route.request_mirror_policies[0].cluster = "emial"
+
+
+def copy_to_a_cluster_that_a_header_names(routes: dict[str, route_pb.Route]) -> None:
+    (policy,) = routes["shared"].route.request_mirror_policies
+    policy.cluster_header = "x-cluster"
+    policy.ClearField("cluster")
+
+
 def without_an_extension(routes: dict[str, route_pb.Route]) -> None:
     asked = ext_authz_pb.ExtAuthzPerRoute.FromString(routes["scoped"].typed_per_filter_config[names.EXT_AUTHZ].value)
     del asked.check_settings.context_extensions["scopes"]
     say("scoped", names.EXT_AUTHZ, asked)(routes)
+
+
+def without_metadata(routes: dict[str, route_pb.Route]) -> None:
+    routes["kept-here"].ClearField("metadata")
+
+
+def with_metadata_of_another(routes: dict[str, route_pb.Route]) -> None:
+    routes["kept-here"].metadata.filter_metadata[names.ROUTE_METADATA].update({"name": "public"})
+
+
+def show_the_mark(routes: dict[str, route_pb.Route]) -> None:
+    del routes["merged"].request_headers_to_remove[:]
 
 
 SWITCH = route_pb.FilterConfig(disabled=True)
@@ -160,6 +215,11 @@ SWITCH = route_pb.FilterConfig(disabled=True)
     [
         pytest.param(to_an_unknown_cluster, "goes to cluster 'emial', which is not there", id="unknown-cluster"),
         pytest.param(to_a_cluster_that_a_header_names, "goes to cluster ''", id="cluster-by-header"),
+        pytest.param(share_with_an_unknown_cluster, "'split' goes to cluster 'emial'", id="unknown-share"),
+        pytest.param(copy_to_an_unknown_cluster, "'shared' goes to cluster 'emial'", id="unknown-mirror"),
+        pytest.param(copy_to_a_cluster_that_a_header_names, "'shared' goes to cluster ''", id="mirror-by-header"),
+        pytest.param(forget("away", names.EXT_AUTHZ), f"nothing to filter '{names.EXT_AUTHZ}'", id="open-redirect"),
+        pytest.param(borrow("said", names.PROFILE_GUARD, "public"), "'said' is not guarded", id="open-answer"),
         pytest.param(misspell, "speaks to filter 'envoy.filters.http.ext_autz'", id="misspelt-filter"),
         pytest.param(
             say("public", names.EXT_AUTHZ, router_pb.Router()), "which does not read it", id="wrong-message-type"
@@ -198,6 +258,35 @@ SWITCH = route_pb.FilterConfig(disabled=True)
             "'planned' is not guarded by its own",
             id="guard-without-rules",
         ),
+        pytest.param(forget("public", names.IP_LIST), "nothing to filter 'rbac.ip_list'", id="no-word-on-addresses"),
+        pytest.param(
+            say("listed", names.IP_LIST, rate_limit_pb.RateLimitPerRoute()),
+            "does not read it",
+            id="no-list-of-networks",
+        ),
+        pytest.param(forget("kept-here", names.INSTANCE_LIMITS), "does not turn them on", id="instance-limit-left-off"),
+        pytest.param(borrow("public", names.INSTANCE_LIMITS, "kept-here"), "the other way round", id="no-such-bucket"),
+        pytest.param(without_metadata, "does not tell its limits who it is", id="no-name-and-no-cost"),
+        pytest.param(with_metadata_of_another, "does not tell its limits who it is", id="name-of-another"),
+        pytest.param(
+            say("kept-here", names.INSTANCE_LIMITS, route_pb.FilterConfig()), "neither on nor off", id="half-a-switch"
+        ),
+        pytest.param(
+            forget("merged", names.BODY_GUARD), "'merged' rewrites bodies without a guard", id="no-body-guard"
+        ),
+        pytest.param(
+            say("merged", names.BODY_GUARD, rbac_filter_pb.RBACPerRoute()), "without a guard", id="another-body-guard"
+        ),
+        pytest.param(forget("merged", names.BODY_REWRITE), "guards without rewriting", id="no-rewrite"),
+        pytest.param(show_the_mark, "shows its upstream x-tollgate-body", id="mark-shown"),
+        pytest.param(forget("pages", names.CORS_VARY), "alone", id="pages-without-vary"),
+        pytest.param(forget("pages", names.CACHE_EDGE), "alone", id="kept-with-internal-headers"),
+        pytest.param(forget("slow", names.bandwidth("slow", "upload")), "leaves its filter", id="bandwidth-left-off"),
+        pytest.param(
+            forget("slow", names.adaptive_concurrency("slow")), "leaves its filter", id="concurrency-left-off"
+        ),
+        pytest.param(keep("public"), "'public' keeps answers of an upstream", id="cookies-kept"),
+        pytest.param(borrow("planned", names.RATELIMIT, "dear"), "by its own name", id="cost-of-another"),
         pytest.param(forget("limited", names.RATELIMIT), "'limited' has limits", id="own-limit-not-asked"),
         pytest.param(forget("planned", names.RATELIMIT), "'planned' has limits", id="plan-limit-not-asked"),
         pytest.param(
@@ -295,7 +384,15 @@ def empty(manager: hcm_pb.HttpConnectionManager) -> None:
     del manager.http_filters[:]
 
 
-JUDGES = (DEFAULT_LIMIT, names.EXT_AUTHZ, names.IDENTITY, names.PROFILE_GUARD, names.RATELIMIT, names.ROUTER)
+JUDGES = (
+    DEFAULT_LIMIT,
+    names.IP_LIST,
+    names.EXT_AUTHZ,
+    names.IDENTITY,
+    names.PROFILE_GUARD,
+    names.RATELIMIT,
+    names.ROUTER,
+)
 
 
 @pytest.mark.parametrize("name", JUDGES)
@@ -339,11 +436,72 @@ def test_filters_out_of_order(right: tuple[Snapshot, Snapshot], change: ManagerC
     assert "listener 'inner' runs" in faults(with_manager(envoy, change), policies)
 
 
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        pytest.param(drop(names.BODY_GUARD), "'inner' has no filter 'rbac.body_guard'", id="no-body-guard"),
+        pytest.param(last(names.BODY_REWRITE), "their order is", id="rewrite-behind-its-guard"),
+        pytest.param(first(names.bandwidth("slow", "upload")), "their order is", id="instance-out-of-place"),
+        pytest.param(first(names.CACHE), "their order is", id="hits-before-the-authorizer"),
+        pytest.param(set_field(names.CACHE, is_optional=True), "or optional", id="optional"),
+        pytest.param(
+            set_field(names.FAULT, typed_config=packed(router_pb.Router())), "Router as filter", id="another-type"
+        ),
+        pytest.param(drop(names.INSTANCE_LIMITS), "'kept-here' speaks to filter", id="no-buckets"),
+    ],
+)
+def test_filters_that_some_routes_turn_on(right: tuple[Snapshot, Snapshot], change: ManagerChange, fault: str) -> None:
+    envoy, policies = right
+
+    assert fault in faults(with_manager(envoy, change), policies)
+
+
+@pytest.mark.parametrize("name", [names.CACHE, names.CORS, names.FAULT, names.INSTANCE_LIMITS, names.BODY_REWRITE])
+def test_a_filter_of_some_routes_that_is_on_for_all(right: tuple[Snapshot, Snapshot], name: str) -> None:
+    def change(manager: hcm_pb.HttpConnectionManager) -> None:
+        next(link for link in manager.http_filters if link.name == name).disabled = False
+
+    envoy, policies = right
+
+    assert f"{name!r} on for all routes" in faults(with_manager(envoy, change), policies)
+
+
 def test_a_size_class_that_one_listener_lacks(right: tuple[Snapshot, Snapshot]) -> None:
     envoy, policies = right
     size = names.body_limit(16 << 20)
 
     assert f"'large' speaks to filter '{size}'" in faults(with_manager(envoy, drop(size)), policies)
+
+
+def test_a_filter_that_only_some_listeners_have_hears_no_route() -> None:
+    compressing = {"address": "127.0.0.1:8803", "compression": ["gzip"]}
+    envoy, policies = snapshots({**CONFIG, "listeners": {**CONFIG["listeners"], "text": compressing}})
+    spoken = say("public", names.compression("gzip"), SWITCH)
+
+    assert "'public' speaks to filter 'tollgate.compression.gzip'" in faults(with_routes(envoy, spoken), policies)
+
+
+@pytest.mark.parametrize("chain", [0, 1], ids=["proxies", "anybody"])
+def test_every_chain_of_a_listener_judges(chain: int) -> None:
+    behind = {"address": "127.0.0.1:8803", "trusted_proxies": ["10.0.0.0/8"], "max_connections": 5}
+    envoy, policies = snapshots({**CONFIG, "listeners": {"behind": behind}})
+    listener = listener_pb.Listener.FromString(envoy.of(names.LISTENER_TYPE)["behind"].body)
+    last = listener.filter_chains[chain].filters[-1]
+    manager = hcm_pb.HttpConnectionManager()
+    last.typed_config.Unpack(manager)
+    drop(names.EXT_AUTHZ)(manager)
+    last.typed_config.CopyFrom(packed(manager))
+
+    assert "listener 'behind' runs" in faults(with_resource(envoy, names.LISTENER_TYPE, "behind", listener), policies)
+
+
+def test_routes_of_a_redirect_that_are_not_there() -> None:
+    elsewhere = {"address": "127.0.0.1:8080", "https_redirect": 8443}
+    envoy, policies = snapshots({**CONFIG, "listeners": {"elsewhere": elsewhere}})
+
+    wrong = without(envoy, names.ROUTES_TYPE, names.https_redirect(8443))
+
+    assert "listener 'elsewhere' wants routes 'tollgate:https-redirect:8443'" in faults(wrong, policies)
 
 
 def test_routes_that_do_not_come_over_ads(right: tuple[Snapshot, Snapshot]) -> None:

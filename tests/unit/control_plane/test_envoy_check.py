@@ -1,12 +1,14 @@
 """What the real Envoy says of a snapshot, and what happens when it cannot be asked."""
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 from envoy.config.route.v3 import route_pb2 as route_configuration_pb
 
 from control_plane import envoy_check
-from control_plane.envoy_check import Verdict, envoy_verdict, static_bootstrap
+from control_plane.envoy_check import RUNTIME, Verdict, envoy_verdict, static_bootstrap
 from control_plane.snapshot import Snapshot
 from control_plane.xds import names
 from tests.support.compiled import config, route, snapshots, with_resource
@@ -32,6 +34,27 @@ def stand_in(folder: Path, script: str) -> Path:
 
 async def test_what_is_compiled_is_accepted(compiled: Snapshot) -> None:
     assert await envoy_verdict(compiled, envoy_binary()) == Verdict(accepted=True, reason="")
+
+
+@pytest.mark.parametrize("file", ["bootstrap.yaml", "bootstrap-tls.yaml"])
+def test_it_is_asked_with_the_runtime_that_it_runs_with(file: str) -> None:
+    filled_in = re.sub(r"\$\{\w+\}", "x", Path("envoy", file).read_text())
+    layers = yaml.safe_load(filled_in)["layered_runtime"]["layers"]
+
+    assert layers == [{"name": "static", "static_layer": RUNTIME}]
+
+
+async def test_the_largest_expressions_are_accepted() -> None:
+    """Those that are made of the longest paths, and the largest that an admin may write."""
+    templates = [
+        route("template", f"/{'{a}/' + 'b' * 1000}", rewrite="/{a}"),
+        route("prefix", f"/{'c' * 1000}/*", rewrite="/"),
+        route("variables", "".join(f"/{{v{number}}}" for number in range(180))),
+    ]
+    written = {"path_regex": f"/{'a?' * 330}", "methods": ["GET"]}
+    snapshot, _ = snapshots(config(routes=[*templates, {**route("regex"), "match": written}]))
+
+    assert await envoy_verdict(snapshot, envoy_binary()) == Verdict(accepted=True, reason="")
 
 
 async def test_a_refusal_is_told_in_envoys_own_words(compiled: Snapshot) -> None:

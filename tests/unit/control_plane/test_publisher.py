@@ -2,7 +2,7 @@
 
 from control_plane.publisher import union, with_referred
 from control_plane.snapshot import EMPTY, Snapshot, resource, snapshot
-from control_plane.xds.names import CLUSTER_TYPE, ROUTES_TYPE
+from control_plane.xds.names import CLUSTER_TYPE, ROUTES_TYPE, SECRET_TYPE
 
 
 def world(*items: tuple[str, str, bytes]) -> Snapshot:
@@ -20,10 +20,10 @@ def test_a_union_has_every_name_and_the_new_content_of_those_in_both() -> None:
     assert contents(union(old, new)) == {CLUSTER_TYPE: {"a": b"old", "b": b"new"}, ROUTES_TYPE: {"r": b"new"}}
 
 
-def test_only_what_routes_refer_to_is_kept_of_the_old() -> None:
-    old = world((CLUSTER_TYPE, "a", b"old"), (ROUTES_TYPE, "r", b"old"))
+def test_only_what_others_refer_to_is_kept_of_the_old() -> None:
+    old = world((CLUSTER_TYPE, "a", b"old"), (SECRET_TYPE, "s", b"old"), (ROUTES_TYPE, "r", b"old"))
 
-    assert contents(with_referred(EMPTY, old)) == {CLUSTER_TYPE: {"a": b"old"}}
+    assert contents(with_referred(EMPTY, old)) == {CLUSTER_TYPE: {"a": b"old"}, SECRET_TYPE: {"s": b"old"}}
 
 
 def test_a_union_with_nothing_is_the_same_content() -> None:

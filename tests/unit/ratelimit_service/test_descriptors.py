@@ -9,6 +9,7 @@ from service_kit.contract import DESCRIPTOR_IP
 from tests.support.limits import call, descriptor, identified
 
 ADDRESS = descriptor((DESCRIPTOR_IP, "192.0.2.7"))
+FIVE = UInt64Value(value=5)
 # field 4 of a descriptor (is_negative_hits) and field 9 of the request, as varint true: newer than the generated code
 NEGATIVE_HITS = ratelimit_pb2.RateLimitDescriptor.FromString(identified().SerializeToString() + b"\x20\x01")
 NEWER_FIELD = b"\x48\x01"
@@ -32,6 +33,11 @@ NEWER_FIELD = b"\x48\x01"
         ),
         pytest.param(
             call(identified(), hits_addend=3), Ask("email", "alice", "acme", "mailer", None, hits=3), id="hits"
+        ),
+        pytest.param(
+            call(identified(hits_addend=FIVE), descriptor((DESCRIPTOR_IP, "192.0.2.7"), hits_addend=FIVE)),
+            Ask("email", "alice", "acme", "mailer", None, ip="192.0.2.7", hits=5),
+            id="cost",
         ),
     ],
 )
@@ -61,10 +67,17 @@ def test_read(raw, expected):
         pytest.param(call(identified(subject="")), "empty value", id="empty-value"),
         pytest.param(call(identified(), descriptor((DESCRIPTOR_IP, ""))), "empty value", id="empty-address"),
         pytest.param(call(identified(route="-")), "route is missing", id="no-route"),
-        pytest.param(call(identified(hits_addend=UInt64Value(value=5))), "limit or hits", id="own-hits"),
+        pytest.param(call(identified(hits_addend=FIVE), ADDRESS), "same number of hits", id="cost-of-one-descriptor"),
+        pytest.param(
+            call(identified(hits_addend=FIVE), descriptor((DESCRIPTOR_IP, "a"), hits_addend=UInt64Value(value=4))),
+            "same number of hits",
+            id="two-costs",
+        ),
+        pytest.param(call(identified(hits_addend=FIVE), hits_addend=5), "same number of hits", id="cost-twice"),
+        pytest.param(call(identified(hits_addend=UInt64Value())), "same number of hits", id="no-cost"),
         pytest.param(
             call(identified(limit=ratelimit_pb2.RateLimitDescriptor.RateLimitOverride(requests_per_unit=1))),
-            "limit or hits",
+            "its own limit",
             id="own-limit",
         ),
         pytest.param(call(NEGATIVE_HITS), "does not know", id="negative-hits"),

@@ -25,6 +25,11 @@ def place(code: str, **fields: object) -> int:
         pytest.param("route_changed", "forbidden", id="the-guard"),
         pytest.param("upgrade_not_allowed", "forbidden", id="an-upgrade"),
         pytest.param("upstream_overloaded", "not_ready", id="an-overload"),
+        pytest.param("ip_not_allowed", "forbidden", id="an-address"),
+        pytest.param("origin_not_allowed", "forbidden", id="a-page"),
+        pytest.param("body_not_rewritten", "forbidden", id="a-body"),
+        pytest.param("concurrency_limited", "not_ready", id="a-slow-upstream"),
+        pytest.param("fault_injected", "upstream_unreachable", id="trouble-on-purpose"),
         pytest.param("not_ready", "error", id="the-rest"),
     ],
 )
@@ -48,7 +53,7 @@ def test_denials_of_the_authorizer_keep_their_body_and_its_failures_do_not() -> 
 
 
 def test_every_reply_has_the_one_shape() -> None:
-    mappers = [item for number, item in enumerate(local_reply_config().mappers) if number != 1]
+    mappers = [item for number, item in enumerate(local_reply_config().mappers) if number not in (1, 2)]
 
     assert len(mappers) == len(REPLIES)
     for mapper, reply in zip(mappers, REPLIES, strict=True):
@@ -59,5 +64,6 @@ def test_every_reply_has_the_one_shape() -> None:
 
 
 def test_a_quota_is_no_rate_limit() -> None:
-    assert REPLIES[place("rate_limited")].limit_kind == "limit"
-    assert contract.LIMIT_NAMESPACE in REPLIES[place("rate_limited")].message
+    of_the_fleet = REPLIES[place("rate_limited", limit_kind="limit")]
+
+    assert contract.LIMIT_NAMESPACE in of_the_fleet.message

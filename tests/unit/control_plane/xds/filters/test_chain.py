@@ -27,12 +27,14 @@ def said(written: dict[str, Any]) -> PerRoute:
 
 def chain(*routes: dict[str, Any]) -> dict[str, bool]:
     """Whether each filter is on by default, in order."""
-    return {link.name: not link.disabled for link in http_filters(gateway(*routes))}
+    built = gateway(*routes)
+    return {link.name: not link.disabled for link in http_filters(built, built.listeners[0])}
 
 
 def switched(config: PerRoute) -> dict[str, bool]:
     """Body limits that a route turns on or off."""
-    found = {name: route_pb.FilterConfig.FromString(item.value) for name, item in config.items() if "body" in name}
+    limits = {name: item for name, item in config.items() if name.startswith(names.BODY_LIMIT)}
+    found = {name: route_pb.FilterConfig.FromString(item.value) for name, item in limits.items()}
     return {name: not item.disabled and item.HasField("config") for name, item in found.items()}
 
 
@@ -52,7 +54,7 @@ def test_every_filter_that_judges_is_on() -> None:
 def test_size_classes_are_instances_and_off_until_a_route_asks() -> None:
     found = chain(route(body_limit="1MiB"), route("b", "/b", body_limit="1MiB"), route("c", "/c", body_limit="16MiB"))
 
-    assert {name: on for name, on in found.items() if "body" in name} == {
+    assert {name: on for name, on in found.items() if name.startswith(names.BODY_LIMIT)} == {
         "tollgate.body_limit.1048576": False, DEFAULT: True, "tollgate.body_limit.16777216": False,
     }  # fmt: skip
 
@@ -64,15 +66,10 @@ def test_size_classes_are_instances_and_off_until_a_route_asks() -> None:
         pytest.param(route(body_limit="8MiB"), {}, id="default-in-words"),
         pytest.param(route(body_limit="1MiB"), {DEFAULT: False, "tollgate.body_limit.1048576": True}, id="own"),
         pytest.param(route(websocket=True), {DEFAULT: False}, id="websocket"),
-        pytest.param(route(websocket=True, body_limit="1MiB"), {DEFAULT: False}, id="websocket-with-a-size"),
     ],
 )
 def test_what_a_route_says_of_its_body(written: dict[str, Any], expected: dict[str, bool]) -> None:
     assert switched(said(written)) == expected
-
-
-def test_a_size_that_only_a_websocket_names_makes_no_instance() -> None:
-    assert "tollgate.body_limit.1048576" not in chain(route(websocket=True, body_limit="1MiB"))
 
 
 @pytest.mark.parametrize(
@@ -86,5 +83,54 @@ def test_only_private_routes_ask_the_authorizer(written: dict[str, Any], asked: 
 
 
 def test_no_route_at_all_is_public_and_asks_nobody() -> None:
-    assert set(typed_per_filter_config(None)) == {names.EXT_AUTHZ, names.PROFILE_GUARD}
+    assert set(typed_per_filter_config(None)) == {names.IP_LIST, names.EXT_AUTHZ, names.PROFILE_GUARD}
     assert typed_per_filter_config(None) == said(route())
+
+
+SHAPED: dict[str, dict[str, Any]] = {
+    "cors": {"cors": {"origins": ["https://a.example.com"]}},
+    "request_body": {"request_body": {"merge": {"a": 1}}},
+    "limits": {"limits": [{"requests": "5/second", "per": "ip", "scope": "instance"}]},
+    "bandwidth": {"bandwidth": {"upload": "1MiB", "download": "1MiB"}},
+    "fault": {"fault": {"abort": {"status": 500}}},
+    "adaptive_concurrency": {"adaptive_concurrency": {}},
+    "cache": {"cache": {}},
+}
+TURNED_ON = {
+    "cors": [names.CORS_VARY, names.CORS],
+    "request_body": [names.BODY_REWRITE, names.BODY_GUARD],
+    "limits": [names.INSTANCE_LIMITS],
+    "bandwidth": ["tollgate.bandwidth.upload.email", "tollgate.bandwidth.download.email"],
+    "fault": [names.FAULT],
+    "adaptive_concurrency": ["tollgate.adaptive_concurrency.email"],
+    "cache": [names.CACHE_EDGE, names.CACHE],
+}
+
+
+@pytest.mark.parametrize("key", SHAPED)
+def test_what_a_route_asks_for_is_off_for_all_others(key: str) -> None:
+    found = chain(route(**SHAPED[key]))
+
+    assert [name for name in found if name in TURNED_ON[key]] == TURNED_ON[key]
+    assert not any(found[name] for name in TURNED_ON[key])
+    assert set(said(route(**SHAPED[key]))) - set(said(route())) == set(TURNED_ON[key])
+
+
+@pytest.mark.parametrize("key", SHAPED.keys() - {"request_body"})
+def test_what_no_route_asks_for_is_not_there(key: str) -> None:
+    assert not set(chain()) & set(TURNED_ON[key])
+
+
+def test_the_guard_of_bodies_is_there_before_a_route_needs_it() -> None:
+    assert set(TURNED_ON["request_body"]) < set(chain())
+
+
+def test_a_route_with_everything_keeps_the_order() -> None:
+    keys: dict[str, Any] = {name: value for key in SHAPED if key != "cache" for name, value in SHAPED[key].items()}
+    order = [name for key, turned in TURNED_ON.items() if key not in ("cache", "limits") for name in turned]
+    found = [name for name in chain(route(**keys)) if name in order]
+
+    assert found == [
+        names.CORS_VARY, names.CORS, names.BODY_REWRITE, names.BODY_GUARD, names.FAULT,
+        "tollgate.adaptive_concurrency.email", "tollgate.bandwidth.upload.email", "tollgate.bandwidth.download.email",
+    ]  # fmt: skip

@@ -1,0 +1,89 @@
+"""Changes of JSON bodies, and the guard behind them: what could not be rewritten goes nowhere.
+
+Envoy's `transform` passes a body on untouched that it cannot read: repeated keys, a byte order mark, deep nesting, an
+array, no JSON at all. It sets the mark only where it has rewritten, so the guard denies what has no mark. Both are in
+every chain, off: a connection that was open before the first such route keeps its chain for a while, and must not pass
+that route's bodies as they are.
+"""
+
+import json
+from typing import Any
+
+from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2 as mutation_pb
+from envoy.config.core.v3 import base_pb2 as base_pb
+from envoy.config.rbac.v3 import rbac_pb2 as rbac_pb
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as rbac_filter_pb
+from envoy.extensions.filters.http.transform.v3 import transform_pb2 as transform_pb
+from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac as RbacFilter
+from envoy_data_plane.envoy.extensions.filters.http.transform.v3 import TransformConfig
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
+from envoy_data_plane.google.protobuf import Any as DataPlaneAny
+from google.protobuf.any_pb2 import Any as ProtoAny
+
+from control_plane.ir.model import Gateway, Route
+from control_plane.xds import names
+from control_plane.xds.filters.per_route import PerRoute
+from control_plane.xds.packing import packed
+from service_kit import contract
+
+# The policy's name stands in the response code details, where the error's mapper finds it.
+POLICY = "body-not-rewritten"
+STAT_PREFIX = "body_guard."
+# Clients cannot bring it: it is one of the headers that are removed before the route is chosen.
+MARK = contract.INTERNAL_HEADER_PREFIX + "body"
+REWRITTEN = "rewritten"
+# The only type that `transform` reads, and not by what it begins with alone.
+JSON_TYPE = r"application/json\s*(;.*)?"
+
+
+def filters(_gateway: Gateway) -> tuple[HttpFilter, ...]:
+    """Both off; a route that rewrites turns both on."""
+    guard = RbacFilter(rules_stat_prefix=STAT_PREFIX)
+    return (
+        HttpFilter(name=names.BODY_REWRITE, typed_config=DataPlaneAny.pack(TransformConfig()), disabled=True),
+        HttpFilter(name=names.BODY_GUARD, typed_config=DataPlaneAny.pack(guard), disabled=True),
+    )
+
+
+def per_route(route: Route | None) -> PerRoute:
+    """What is merged into the body, and the guard."""
+    if route is None or not route.body_merge:
+        return {}
+    return {names.BODY_REWRITE: _merged(route.body_merge), names.BODY_GUARD: GUARD}
+
+
+def _merged(text: str) -> ProtoAny:
+    mark = base_pb.HeaderValueOption(
+        header=base_pb.HeaderValue(key=MARK, value=REWRITTEN),
+        append_action=base_pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+    )
+    body = transform_pb.BodyTransformation(action=transform_pb.BodyTransformation.MERGE)
+    body.body_format.json_format.update(_literal(json.loads(text)))
+    rewrite = transform_pb.Transformation(
+        headers_mutations=[mutation_pb.HeaderMutation(append=mark)], body_transformation=body
+    )
+    return packed(transform_pb.TransformConfig(request_transformation=rewrite))
+
+
+def _literal(value: Any) -> Any:
+    """The value as a format that stands for itself: Envoy reads percent signs in texts."""
+    if isinstance(value, dict):
+        return {key: _literal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_literal(item) for item in value]
+    return value.replace("%", "%%") if isinstance(value, str) else value
+
+
+def _guard() -> ProtoAny:
+    marked, named = rbac_pb.Permission(), rbac_pb.Permission()
+    marked.not_rule.header.name = MARK
+    marked.not_rule.header.string_match.exact = REWRITTEN
+    named.not_rule.header.name = "content-type"
+    named.not_rule.header.string_match.safe_regex.regex = JSON_TYPE
+    policy = rbac_pb.Policy(permissions=[marked, named], principals=[rbac_pb.Principal(any=True)])
+    rules = rbac_pb.RBAC(action=rbac_pb.RBAC.DENY, policies={POLICY: policy})
+    return packed(rbac_filter_pb.RBACPerRoute(rbac=rbac_filter_pb.RBAC(rules=rules, rules_stat_prefix=STAT_PREFIX)))
+
+
+# What every route that rewrites says to the guard.
+GUARD = _guard()
