@@ -1,4 +1,5 @@
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,14 @@ import pytest
 from service_kit.endpoint import TcpEndpoint, UnixEndpoint
 from service_kit.settings import TlsFiles
 from tests.support.envoy import envoy_binary as envoy_of_the_tests
-from tollgate_cli.supervisor.envoy import BootstrapError, EnvoyMissing, bootstrap, envoy_binary, node_id
+from tollgate_cli.supervisor.envoy import (
+    BootstrapError,
+    EnvoyMissing,
+    bootstrap,
+    bootstrap_file,
+    envoy_binary,
+    node_id,
+)
 
 NOT_INSTALLED = Path("/nonexistent/envoy")
 SOCKET = UnixEndpoint(Path("/run/t/xds.sock"))
@@ -63,16 +71,44 @@ def test_a_missing_binary_names_the_cure(environ, cure):
 
 def test_a_control_plane_across_hosts_needs_mutual_tls():
     with pytest.raises(BootstrapError, match="TOLLGATE_TLS_CERTIFICATE"):
-        bootstrap(control_plane=ADDRESS, tls=None, admin=ADMIN, node=node_id())
+        bootstrap(control_plane=ADDRESS, tls=None, admin=ADMIN, node=node_id(), memory=64 << 20)
 
 
 @pytest.mark.parametrize("control_plane", [pytest.param(SOCKET, id="socket"), pytest.param(ADDRESS, id="mutual tls")])
 def test_envoy_accepts_the_bootstrap(control_plane, tls, tmp_path):
     path = tmp_path / "bootstrap.yaml"
-    path.write_text(bootstrap(control_plane=control_plane, tls=tls, admin=ADMIN, node="node: #1"))
+    path.write_text(bootstrap(control_plane=control_plane, tls=tls, admin=ADMIN, node="node: #1", memory=64 << 20))
 
     checked = subprocess.run(
         [str(envoy_of_the_tests()), "--mode", "validate", "-c", str(path)], capture_output=True, text=True, check=False
     )
 
     assert checked.returncode == 0, checked.stderr
+
+
+def test_the_bootstrap_beside_the_source_comes_before_an_installed_one(tmp_path):
+    source, installed = tmp_path / "source", tmp_path / "share"
+    for folder in (source, installed):
+        folder.mkdir()
+        (folder / "bootstrap.yaml").touch()
+    both = bootstrap_file("bootstrap.yaml", (source, installed))
+    (source / "bootstrap.yaml").unlink()
+
+    assert (both, bootstrap_file("bootstrap.yaml", (source, installed))) == (
+        source / "bootstrap.yaml",
+        installed / "bootstrap.yaml",
+    )
+
+
+def test_a_bootstrap_that_is_nowhere_is_an_error_with_a_cure(tmp_path):
+    with pytest.raises(BootstrapError, match="install Tollgate again"):
+        bootstrap_file("bootstrap.yaml", (tmp_path,))
+
+
+def test_every_bootstrap_is_installed_with_the_package():
+    root = Path(__file__).resolve().parents[4]
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+
+    assert sorted(project["tool"]["setuptools"]["data-files"]["share/tollgate/envoy"]) == sorted(
+        str(path.relative_to(root)) for path in (root / "envoy").glob("*.yaml")
+    )

@@ -32,6 +32,7 @@ def spec(tmp_path):
 )
 def test_where_a_client_of_this_machine_reaches_a_listener(address, expected):
     assert url_of(address) == expected
+    assert url_of(address, encrypted=True) == expected.replace("http:", "https:")
 
 
 @pytest.mark.parametrize("health", Health, ids=lambda health: health.name)

@@ -1,0 +1,112 @@
+"""The compose stack: up, used, edited while it runs, stopped with a request in progress, and up again."""
+
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.containers.stand_in import WORDS
+from tests.support.containers import ROOT, STAND_IN, docker, inspected, two_ports, unique
+from tests.support.eventually import until
+
+FOLDER = ROOT / "deploy" / "compose"
+SERVICES = ("store", "control-plane", "authz", "ratelimit", "envoy")
+
+
+class Stack:
+    """One project of compose, on ports and with a configuration of its own."""
+
+    def __init__(self, images: dict[str, str], token: str, configuration: Path) -> None:
+        self.project = unique("compose")
+        self.configuration = configuration / "gateway.yaml"
+        gateway, admin = two_ports()
+        self.url, self.admin = f"http://127.0.0.1:{gateway}", f"http://127.0.0.1:{admin}"
+        self._environ = {
+            "GATEWAY_BEARER_TOKEN": token,
+            "OLLAMA_BASE_URL": "http://ollama:11434",
+            "GATEWAY_PUBLISH": f"127.0.0.1:{gateway}",
+            "OBSERVABILITY_PUBLISH": f"127.0.0.1:{admin}",
+            "TOLLGATE_CONFIG": str(configuration),
+            "STAND_IN": str(STAND_IN),
+            "TOLLGATE_IMAGE": images["tollgate"],
+            "TOLLGATE_ENVOY_IMAGE": images["tollgate-envoy"],
+            "TOLLGATE_PYTHON_IMAGE": images["tollgate-python"],
+        }
+
+    def compose(self, *arguments: str, check: bool = True) -> str:
+        files = ("--file", FOLDER / "compose.yaml", "--file", STAND_IN.with_name("stand_in.compose.yaml"))
+        return docker("compose", "--project-name", self.project, *files, *arguments, check=check, environ=self._environ)
+
+    def up(self) -> None:
+        self.compose("up", "--detach", "--wait", "--no-build")
+
+    def container(self, service: str) -> str:
+        return f"{self.project}-{service}-1"
+
+
+@pytest.fixture
+def stack(images, token, tmp_path):
+    tmp_path.chmod(0o755)
+    configuration = tmp_path / "config"
+    shutil.copytree(FOLDER / "config", configuration)
+    running = Stack(images, token, configuration)
+    try:
+        running.up()
+        yield running
+    finally:
+        running.compose("down", "--volumes", "--timeout", "5", check=False)
+
+
+def status(url: str, headers: dict[str, str]) -> int:
+    return httpx.get(url, headers=headers).status_code
+
+
+def test_it_serves_follows_edits_and_stops_without_losing_a_request(stack, bearer):
+    assert httpx.get(f"{stack.url}/v1/models").status_code == 401
+    assert status(f"{stack.url}/v1/models", bearer) == 200
+    assert httpx.get(f"{stack.admin}/readyz").status_code == 200
+
+    routes = stack.configuration.read_text()
+    stack.configuration.write_text(routes.replace("/v1/*", "/v2/*"))
+    until(lambda: status(f"{stack.url}/v2/models", bearer) == 200)
+    stack.configuration.write_text(routes.replace("upstream: ollama", "upstream: none"))
+    until(lambda: "configuration rejected" in stack.compose("logs", "control-plane"))
+    assert status(f"{stack.url}/v2/models", bearer) == 200
+
+    with (
+        httpx.stream("GET", f"{stack.url}/v2/slow", headers=bearer, timeout=60) as answer,
+        ThreadPoolExecutor() as pool,
+    ):
+        words = answer.iter_lines()
+        first = next(words)
+        stopping = pool.submit(stack.compose, "stop", *SERVICES)
+        assert (answer.status_code, [first, *words]) == (200, [str(number) for number in range(WORDS)])
+        stopping.result()
+    for service in SERVICES:
+        assert inspected(stack.container(service))["State"]["ExitCode"] == 0, service
+
+
+def test_counters_outlive_the_store(stack, bearer):
+    stack.configuration.write_text(stack.configuration.read_text().replace("600/minute", "2/hour"))
+    until(lambda: status(f"{stack.url}/v1/models", bearer) == 429)
+    time.sleep(1.5)  # the append-only file is synchronised once a second
+
+    docker("kill", stack.container("store"))
+    docker("start", stack.container("store"))
+
+    until(lambda: status(f"{stack.url}/v1/models", bearer) != 503)
+    assert status(f"{stack.url}/v1/models", bearer) == 429
+
+
+def test_every_container_gives_up_what_it_does_not_need(stack):
+    for service in SERVICES:
+        about = inspected(stack.container(service))
+        assert about["HostConfig"]["ReadonlyRootfs"], service
+        assert about["HostConfig"]["CapDrop"] == ["ALL"], service
+        assert about["Config"]["User"] == "10001:10001", service
+        assert about["HostConfig"]["Memory"] > 0, service
+    assert "lo:" in docker("exec", stack.container("authz"), "cat", "/proc/net/dev")
+    assert "eth0:" not in docker("exec", stack.container("authz"), "cat", "/proc/net/dev")
