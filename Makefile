@@ -1,10 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test check fmt format lint types imports generated gen golden lock clean
+.PHONY: help setup dev run test test-containers images bench check fmt format lint types imports generated gen golden lock clean
 BIN := .venv/bin
 export PYTHON ?= python3
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## virtual environment with the tollgate command, and the Envoy binary
 	@scripts/setup.sh requirements.lock
@@ -17,6 +17,15 @@ run: setup ## the quickstart: gateway, agents, login and language model; STATE_D
 
 test: dev ## the tests; ARGS=... are pytest's
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench: dev ## what a request costs, side by side with bare Envoy, in four minutes; ARGS=--quick for a look
+	@$(BIN)/python -m bench $(ARGS)
+
+images: ## the container images; ARGS=... are docker build's
+	@scripts/images.sh $(ARGS)
+
+test-containers: dev ## builds the images and runs them, alone, by compose and as a pod; needs a container engine
+	@$(BIN)/python -m pytest tests/containers $(ARGS)
 
 check: format lint types imports generated ## everything that is checked without running it
 
