@@ -71,6 +71,7 @@ def config(ground: Ground, **route: Any) -> dict[str, Any]:
 
 
 LIMITED = {"limits": [{"requests": f"{REQUESTS_PER_MINUTE}/minute"}]}
+LIMITED_HERE = {"limits": [{"requests": f"{REQUESTS_PER_MINUTE}/minute", "scope": "instance"}]}
 
 
 @contextmanager
@@ -101,8 +102,8 @@ def public(ground: Ground) -> Iterator[Running]:
 @contextmanager
 def native_rules(ground: Ground) -> Iterator[Running]:
     port = free_port()
-    _, bootstrap = _compiled(ground, port, "native", config(ground))
-    native(bootstrap, jwks=ground.jwks.read_text(encoding="utf-8"), requests_per_minute=REQUESTS_PER_MINUTE)
+    _, bootstrap = _compiled(ground, port, "native", config(ground, **LIMITED_HERE))
+    native(bootstrap, jwks=ground.jwks.read_text(encoding="utf-8"))
     with running_envoy(ground.envoy, _written(ground, "native", bootstrap)) as envoy:
         yield Running(target(ground, port), {ENVOY: envoy})
 
@@ -149,7 +150,9 @@ SUITE = Suite(
         Variant("bare-log", "the same with Tollgate's access log, which a gateway always writes", bare_with_log),
         Variant("public", "Tollgate's listener and filters on a route without a rule, no call", public),
         Variant(
-            "native", "the same with a JWT and a limit per subject, checked in Envoy itself, no call", native_rules
+            "native",
+            "the same with a JWT and a limit of `scope: instance`, checked in Envoy itself, no call",
+            native_rules,
         ),
         Variant("empty-handler", "Tollgate's filters with a call to an authorizer that decides nothing", empty_handler),
         Variant("authz", "Tollgate: JWT checked by `authz_service`", authz),

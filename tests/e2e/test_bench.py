@@ -88,7 +88,7 @@ def test_the_native_variant_checks_tokens_itself(ground: Ground):
 
 
 def test_the_native_variant_counts_itself(ground: Ground, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(gateway, "REQUESTS_PER_MINUTE", 3)
+    monkeypatch.setattr(gateway, "LIMITED_HERE", {"limits": [{"requests": "3/minute", "scope": "instance"}]})
     with gateway.native_rules(ground) as running:
         wait_until_it_serves(running.target, SystemClock())
 
