@@ -182,12 +182,17 @@ def _plain(schema: Schema, *, several: bool) -> str:
         case {"format": "password"}:
             words = "secret"
         case {"type": str(kind)}:
-            words = PLAIN[kind][several] + (
-                f" {schema['minimum']} to {schema['maximum']}" if "minimum" in schema else ""
-            )
+            words = PLAIN[kind][several] + _bounds(schema)
         case _:
             words = "any value"
     return words
+
+
+def _bounds(schema: Schema) -> str:
+    if "minimum" not in schema:
+        return ""
+    unit = f" {schema['x-unit']}" if "x-unit" in schema else ""
+    return f" {schema['minimum']} to {schema['maximum']}{unit}"
 
 
 def _default(field: FieldInfo, schema: Schema) -> str:

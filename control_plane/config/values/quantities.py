@@ -130,10 +130,11 @@ BodySize = Annotated[
 
 @dataclass(frozen=True)
 class Between:
-    """A number within bounds; both belong to it."""
+    """A number within bounds; both belong to it. The published schema names its unit, where it counts no things."""
 
     least: int
     most: int
+    unit: str = ""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_after_validator_function(self._bounded, handler(source))
@@ -141,7 +142,8 @@ class Between:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return {**handler(schema), "minimum": self.least, "maximum": self.most}
+        bounds = {"minimum": self.least, "maximum": self.most}
+        return {**handler(schema), **bounds, **({"x-unit": self.unit} if self.unit else {})}
 
     def _bounded(self, value: float) -> float:
         if not self.least <= value <= self.most:
@@ -149,6 +151,6 @@ class Between:
         return value
 
 
-Percent = Annotated[float, Between(0, 100)]
+Percent = Annotated[float, Between(0, 100, "percent")]
 Port = Annotated[int, Between(1, 65535)]
 Weight = Annotated[int, Between(0, 1_000_000)]
