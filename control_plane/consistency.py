@@ -146,10 +146,11 @@ def _faults(snapshot: Snapshot, policies: Snapshot) -> Iterator[str]:
         yield from _chain_faults(listener, manager.http_filters)
         if manager.rds.route_config_name not in snapshot.of(names.ROUTES_TYPE):
             yield f"listener {listener!r} wants routes {manager.rds.route_config_name!r}, which are not there"
+    options = dict(_http_options(snapshot))
     surroundings = _Surroundings(
-        clusters=snapshot.of(names.CLUSTER_TYPE).keys(),
-        http2_clusters=_http2_clusters(snapshot),
-        kept_clusters=_kept_clusters(snapshot),
+        clusters=options.keys(),
+        http2_clusters={name for name, spoken in options.items() if _speaks_http2(spoken)},
+        kept_clusters={name for name, spoken in options.items() if _keeps_answers(spoken)},
         filters=_shared(manager.http_filters for _, manager in chains),
         limits=_limit_counts(policies),
         buckets=_owners_of_buckets(manager for _, manager in chains),
@@ -167,25 +168,21 @@ def _cluster_faults(snapshot: Snapshot) -> Iterator[str]:
     yield from (f"cluster {name!r}, which filters call, is not there" for name in CALLED if name not in clusters)
 
 
-def _http2_clusters(snapshot: Snapshot) -> AbstractSet[str]:
-    found = set()
+def _http_options(snapshot: Snapshot) -> Iterator[tuple[str, http_options_pb.HttpProtocolOptions]]:
+    """How HTTP is spoken with each cluster."""
     for name, item in snapshot.of(names.CLUSTER_TYPE).items():
         options = http_options_pb.HttpProtocolOptions()
         cluster_pb.Cluster.FromString(item.body).typed_extension_protocol_options[HTTP_OPTIONS].Unpack(options)
-        if options.explicit_http_config.HasField("http2_protocol_options"):
-            found.add(name)
-    return found
+        yield name, options
 
 
-def _kept_clusters(snapshot: Snapshot) -> AbstractSet[str]:
-    """Clusters whose answers may be kept: what one visitor alone may see is marked there."""
-    found = set()
-    for name, item in snapshot.of(names.CLUSTER_TYPE).items():
-        options = http_options_pb.HttpProtocolOptions()
-        cluster_pb.Cluster.FromString(item.body).typed_extension_protocol_options[HTTP_OPTIONS].Unpack(options)
-        if any(link.name == names.KEPT_ANSWERS for link in options.http_filters):
-            found.add(name)
-    return found
+def _speaks_http2(options: http_options_pb.HttpProtocolOptions) -> bool:
+    return bool(options.explicit_http_config.HasField("http2_protocol_options"))
+
+
+def _keeps_answers(options: http_options_pb.HttpProtocolOptions) -> bool:
+    """Whether answers of the cluster may be kept: what one visitor alone may see is marked there."""
+    return any(link.name == names.KEPT_ANSWERS for link in options.http_filters)
 
 
 def _secret_faults(snapshot: Snapshot) -> Iterator[str]:

@@ -42,7 +42,7 @@ async def envoy_verdict(snapshot: Snapshot, envoy: Path) -> Verdict:
     """Envoy's verdict on the whole snapshot; nothing is bound and nobody is called."""
     with tempfile.TemporaryDirectory(prefix="tollgate-validate-") as folder:
         bootstrap = Path(folder) / "bootstrap.pb"
-        bootstrap.write_bytes(serialized(static_bootstrap(snapshot)))
+        await asyncio.to_thread(_write, snapshot, bootstrap)
         try:
             process = await asyncio.create_subprocess_exec(
                 str(envoy), "--mode", "validate", "-c", str(bootstrap), "--disable-hot-restart", "-l", "error",
@@ -53,10 +53,16 @@ async def envoy_verdict(snapshot: Snapshot, envoy: Path) -> Verdict:
         try:
             _, stderr = await asyncio.wait_for(process.communicate(), TIMEOUT)
         except TimeoutError:
-            process.kill()
-            await process.wait()
             return Verdict(accepted=False, reason=f"envoy --mode validate gave no verdict in {TIMEOUT:.0f} s")
+        finally:
+            if process.returncode is None:  # late, or nobody waits for it any more: the control plane stops
+                process.kill()
+                await process.wait()
     return Verdict(process.returncode == 0, _reason(stderr.decode(errors="replace")))
+
+
+def _write(snapshot: Snapshot, file: Path) -> None:
+    file.write_bytes(serialized(static_bootstrap(snapshot)))
 
 
 def static_bootstrap(snapshot: Snapshot) -> bootstrap_pb.Bootstrap:

@@ -6,7 +6,7 @@ import grpc
 
 from ratelimit_service.answers import Failure, answer
 from ratelimit_service.descriptors import Unreadable, read_ask
-from ratelimit_service.limiter import Counters, Decision, Refused, decide
+from ratelimit_service.limiter import Counters, Decision, Refused, Unidentified, decide
 from ratelimit_service.metrics import LimitMetrics
 from ratelimit_service.policy import PolicyTable
 from service_kit.clock import Clock
@@ -55,7 +55,11 @@ class RateLimitHandler(grpc.GenericRpcHandler):
             return "unreadable", Failure(grpc.StatusCode.INVALID_ARGUMENT, ask.reason)
         decision = await decide(ask, self._policy.current, self._counters)
         self._count_rule(decision)
-        return type(decision).__name__.lower(), answer(ask, decision)
+        result = answer(ask, decision)
+        if isinstance(decision, Unidentified) and isinstance(result, Failure):
+            # The caller is told to retry, which helps nobody: this is the operator's to cure.
+            self._log.warning("call refused: its limit needs what the caller lacks", reason=result.details)
+        return type(decision).__name__.lower(), result
 
     def _count_rule(self, decision: Decision) -> None:
         if isinstance(decision, Refused):

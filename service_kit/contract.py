@@ -20,6 +20,7 @@ PROXY_FORBIDDEN_HEADERS: Final = (
     REQUEST_ID_HEADER,
     "forwarded|x-forwarded-(host|port|prefix|server)|x-real-ip|true-client-ip|x-client-ip",
     "x-original-(url|uri|host)|x-rewrite-url",
+    "x-http-method(-override)?|x-method-override",  # past a route for POST, to an upstream that reads DELETE
     "proxy|proxy-authorization",
 )
 CLIENT_FORBIDDEN_HEADERS: Final = (*PROXY_FORBIDDEN_HEADERS, FORWARDED_FOR_HEADER)

@@ -25,6 +25,7 @@ SYNTAX_CURES: Final = (
     ("mapping values are not allowed", "check the indentation; put text that holds ': ' in quotes"),
     ("expected ',' or", 'close the bracket, put commas between entries, and write "${NAME}" in quotes'),
     ("unexpected end of stream", "close the quote"),
+    ("alphabetic or numeric character", "put text that begins with * or & in quotes"),
 )
 SYNTAX_CURE: Final = "check indentation, quotes and brackets here and on the line before"
 
@@ -72,7 +73,7 @@ Node = Scalar | Sequence | Mapping | Unusable
 class Document:
     """The tree of a file, and the mistakes that left it readable; how many of its values stand there by an alias."""
 
-    root: Node
+    root: Node = field(repr=False)  # holds secrets
     errors: tuple[ConfigError, ...] = ()
     aliased: int = 0
 

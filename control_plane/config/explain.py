@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from control_plane.config.document import Mapping, Node, Scalar, Sequence
 from control_plane.config.errors import Path, Problem, did_you_mean
-from control_plane.config.expected import expects_secret, known_fields, known_words
+from control_plane.config.expected import expected, expects_keys, expects_secret, known_fields, known_words
 from control_plane.config.marks import Marks
 from control_plane.config.model import BRANCHES, SECRET_OR_FILE, SHAPE, WORD, WORD_OR_LIST
 from control_plane.config.scalars import plain_value, refers_to_environment
@@ -21,7 +21,7 @@ LONGEST_QUOTE = 80
 # What pydantic puts into the location of an error about a key.
 KEY = "[key]"
 # What a bare number may lack.
-UNITS = ("s", "B", "/minute")
+COMPLETIONS = ("{}s", "{}B", "{}/minute", "127.0.0.1:{}")
 
 
 def explained(error: ValidationError, marks: Marks) -> Iterator[Problem]:
@@ -78,8 +78,9 @@ def _as_text(text: str, parse: Callable[[str], object]) -> str:
     """How to write what YAML took for something else than text."""
     if _is_accepted(text, parse):
         return f'write it in quotes: "{text}"'
-    completed = next((text + unit for unit in UNITS if _is_accepted(text + unit, parse)), None)
-    return "write it in that form" if completed is None else f"write {completed}"
+    completed = (completion.format(text) for completion in COMPLETIONS)
+    found = next((whole for whole in completed if _is_accepted(whole, parse)), None)
+    return "write it in that form" if found is None else f"write {found}"
 
 
 def _is_accepted(text: str, parse: Callable[[str], object]) -> bool:
@@ -107,24 +108,61 @@ def _not_boolean(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
 
 def _not_a_list(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
     node = marks.node(path)
-    cure = f"write [{node.text}]" if isinstance(node, Scalar) and _shown(node, path) else "begin each entry with `- `"
+    cure = _as_list(node, path) if isinstance(node, Scalar) else "begin each entry with `- `"
     return Problem(path, f"expected a list, found {_found(node)}", cure)
 
 
+def _as_list(node: Scalar, path: Path) -> str:
+    """How to write a list instead of a single value."""
+    entry, words = (*path, 0), known_words((*path, 0))
+    if expects_keys(entry):
+        return f"write [{{{', '.join(f'{key}: ...' for key in _required(entry))}}}]"
+    if not _shown(node, path):
+        return "begin each entry with `- `"
+    if int in expected(entry):
+        return f"write [{node.text}]" if isinstance(plain_value(node.text), int) else "write a list of numbers"
+    if words:
+        return f"write [{node.text}]" if node.text in words else f"write a list of {', '.join(words)}"
+    return f"write [{node.text}]" if node.plain else f'write ["{node.text}"]'
+
+
 def _not_a_mapping(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
-    known = sorted(_keys(path))
-    cure = f"known: {', '.join(known)}" if known else "write a name, a colon and what it stands for"
-    return Problem(path, f"expected keys with values, found {_found(marks.node(path))}", cure)
+    node, known = marks.node(path), sorted(_keys(path))
+    message = f"expected keys with values, found {_found(node)}"
+    if isinstance(node, Scalar) and node.plain and (key := node.text.partition(":")[0]) in known:
+        return Problem(path, message, f"put a space after the colon of `{key}:`")
+    return Problem(
+        path, message, f"known: {', '.join(known)}" if known else "write a name, a colon and what it stands for"
+    )
 
 
 def _no_choice(detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
-    written, choices, entries = marks.text(path) or "", known_words(path), known_words((*path, 0))
+    node, choices = marks.node(path), known_words(path)
+    if isinstance(node, Scalar) and node.text in choices:
+        return _wrong_quotes(node, path)
+    written, entries = marks.text(path) or "", known_words((*path, 0))
     if WORD in detail["loc"] and set(entries) != set(choices):
-        cure = f"write [{written}]" if written in entries else _nearest(written, entries)
-        return Problem(path, f"expected {_words(path)}, found {_quoted(written)}", cure)
+        return Problem(path, f"expected {_words(path)}, found {_quoted(written)}", _other_word(written, path))
     if len(choices) == 1:
         return Problem(path, f"expected {choices[0]}, found {_quoted(written)}", f"write {choices[0]}")
+    if isinstance(path[-1], int) and written in known_words(path[:-1]):
+        return Problem(path, f"{written!r} stands in no list", f"write `{path[-2]}: {written}`")
     return Problem(path, f"{_quoted(written)} is not one of {', '.join(choices)}", _nearest(written, choices))
+
+
+def _wrong_quotes(node: Scalar, path: Path) -> Problem:
+    """The right word as the wrong type: 503 is a number, "1.2" is text."""
+    if node.plain:
+        return Problem(path, f"expected text, found {_found(node)}", f'write it in quotes: "{node.text}"')
+    return Problem(path, "expected a number, found text", "drop the quotes")
+
+
+def _other_word(written: str, path: Path) -> str:
+    """The cure where neither a word nor a list or mapping was written."""
+    entries, keys = known_words((*path, 0)), _keys(path)
+    if keys:
+        return f"known: {', '.join(sorted(keys))}"
+    return f"write [{written}]" if written in entries else _nearest(written, entries)
 
 
 def _nearest(written: str, choices: tuple[str, ...]) -> str:
@@ -133,8 +171,10 @@ def _nearest(written: str, choices: tuple[str, ...]) -> str:
 
 
 def _words(path: Path) -> str:
-    """The choice between a word and a list of words."""
+    """The choice between a word and a list of words, or keys."""
     words, entries = known_words(path), known_words((*path, 0))
+    if not entries:
+        return f"{', '.join(words)} or keys with values"
     listed = "these" if entries == words else ", ".join(entries)
     return f"{', '.join(words)} or a list of {listed}"
 
@@ -160,16 +200,22 @@ def _secret_or_file(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
 
 
 def _other_shape(detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
-    expected, _, cure = detail["msg"].partition("\n")
-    return Problem(path, f"expected {expected}, found {_found(marks.node(path))}", cure)
+    wanted, _, cure = detail["msg"].partition("\n")
+    return Problem(path, f"expected {wanted}, found {_found(marks.node(path))}", cure)
 
 
 def _not_a_number(detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
     node = marks.node(path)
-    expected = "a whole number" if detail["type"] == "int_type" else "a number"
-    quoted = isinstance(node, Scalar) and not node.plain and isinstance(plain_value(node.text), int | float)
-    cure = "drop the quotes" if quoted else "write it in digits"
-    return Problem(path, f"expected {expected}, found {_found(node)}", cure)
+    wanted = "a whole number" if detail["type"] == "int_type" else "a number"
+    return Problem(path, f"expected {wanted}, found {_found(node)}", _as_number(node))
+
+
+def _as_number(node: Node | None) -> str:
+    """How to write what is not taken for a number, or not for a whole one."""
+    value = plain_value(node.text) if isinstance(node, Scalar) else None
+    if isinstance(node, Scalar) and not node.plain and isinstance(value, int | float):
+        return "drop the quotes"
+    return "write it without a fraction" if isinstance(value, float) else "write digits alone"
 
 
 def _empty_mapping(_detail: ErrorDetails, path: Path, _marks: Marks) -> Problem:
@@ -220,6 +266,11 @@ def _found(node: Node | None) -> str:
 def _shown(node: Scalar, path: Path) -> bool:
     """Whether the value may be repeated: it is written in the file, and no secret."""
     return not refers_to_environment(node.text) and not expects_secret(path)
+
+
+def _required(path: Path) -> list[str]:
+    """The keys that must stand at this path."""
+    return [key for key, fields in known_fields(path).items() if all(field.is_required() for field in fields)]
 
 
 def _keys(path: Path) -> frozenset[str]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from control_plane.config.document import Mapping, Node, Scalar, Sequence
 from control_plane.config.errors import Path, Problem
-from control_plane.config.expected import expects_secret
+from control_plane.config.expected import expects_keys, expects_names, expects_secret
 from control_plane.config.files import LARGEST_REFERENCED_FILE, Reading, UnreadableFile
 from control_plane.config.scalars import (
     BadScalar,
@@ -27,7 +27,7 @@ PEM: Final = "-----BEGIN "
 class Resolved:
     """Data, the mistakes found on the way, and the paths at which nothing can be said about the data."""
 
-    data: object = UNUSABLE
+    data: object = field(default=UNUSABLE, repr=False)  # holds secrets
     problems: list[Problem] = field(default_factory=list)
     unusable: set[Path] = field(default_factory=set)
 
@@ -67,7 +67,7 @@ class _Resolver:
                 return self._secret(text.removeprefix(IN_FILE), node)
             value = plain_value(text) if node.plain else text
             if value is None:
-                raise _no_value(node)
+                raise _no_value(node, path)
         except BadScalar as error:
             self.resolved.problems.append(Problem(path, str(error), error.cure))
             self.resolved.unusable.add(path)
@@ -93,12 +93,14 @@ def _secret_text(content: bytes) -> str:
     except UnicodeDecodeError as error:
         raise BadScalar("is not UTF-8 text", "write the secret as text") from error
     if not text.strip():
-        raise BadScalar("is empty", "write the secret into it")
+        raise BadScalar("is empty", "write the secret or certificate into it")
     return with_writable_characters(text if PEM in text else text.removesuffix("\n").removesuffix("\r"))
 
 
-def _no_value(node: Scalar) -> BadScalar:
+def _no_value(node: Scalar, path: Path) -> BadScalar:
     """An empty value would silently mean the default, which is seldom what a half-written line means."""
     if refers_to_environment(node.text):
         return BadScalar(f"{node.text} is empty", f'write "{node.text}" if it may be')
+    if expects_keys(path) or expects_names(path):
+        return BadScalar("there is no value", "write its keys below it, indented further, or {} for none")
     return BadScalar("there is no value", 'write one, "" for empty text, or drop the key')

@@ -69,7 +69,8 @@ def _replacement(reference: re.Match[str], environ: Mapping[str, str]) -> str:
         return value or default
     if value is None:
         raise BadScalar(
-            f"the environment variable {name} is not set", f"set it, or write a default: ${{{name}:-default}}"
+            f"the environment variable {name} is not set",
+            f"set it; what is no secret may have a default: ${{{name}:-default}}",
         )
     return value
 

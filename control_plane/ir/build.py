@@ -37,10 +37,12 @@ def build(source: config.Config, files: Mapping[str, bytes]) -> Built:
 
 def _gateway(source: config.Config, routes: tuple[ir.Route, ...], files: Mapping[str, bytes]) -> ir.Gateway:
     cached = {name for written in source.routes if written.cache is not None for name in written.upstreams}
+    mirrors = {written.mirror.upstream for written in source.routes if written.mirror is not None}
     return ir.Gateway(
         listeners=tuple(listener(name, written) for name, written in sorted(source.listeners.items())),
         upstreams=tuple(
-            upstream(name, written, cached=name in cached) for name, written in sorted(source.upstreams.items())
+            upstream(name, written, cached=name in cached, mirrors=name in mirrors)
+            for name, written in sorted(source.upstreams.items())
         ),
         routes=ordered(routes),
         jwt=tuple(jwt_issuer(issuer, files) for issuer in sorted(source.identity.jwt, key=_name)),

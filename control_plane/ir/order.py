@@ -7,7 +7,7 @@ tests of headers and query parameters beat fewer; a route that names methods bea
 equally specific and may match the same request are an error, unless their priorities differ.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from control_plane.ir.model import PathKind, Route
 
@@ -17,13 +17,6 @@ KINDS = {PathKind.EXACT: 3, PathKind.TEMPLATE: 2, PathKind.REGEX: 1, PathKind.PR
 
 # Greater is more specific: kind and segments of the path, number of conditions, methods named, priority.
 Specificity = tuple[int, tuple[bool, ...], int, bool, int]
-
-
-def host_specificity(host: str) -> tuple[int, int]:
-    """Comparable: greater is more specific."""
-    if host == ANY_HOST:
-        return (0, 0)
-    return (1, len(host)) if host.startswith("*.") else (2, len(host))
 
 
 def specificity(route: Route) -> Specificity:
@@ -39,8 +32,10 @@ def ordered(routes: Iterable[Route]) -> tuple[Route, ...]:
     return tuple(sorted(by_name, key=specificity, reverse=True))
 
 
-def covers(host: str, domain: str) -> bool:
-    """Whether a route for `host` takes requests that Envoy's virtual host `domain` receives."""
-    if host in (domain, ANY_HOST):
-        return True
-    return host.startswith("*.") and domain != ANY_HOST and domain.removeprefix("*").endswith(host[1:])
+def covering_hosts(domain: str) -> Iterator[str]:
+    """Hosts whose routes take requests that Envoy's virtual host `domain` receives; the most specific first."""
+    if domain != ANY_HOST:
+        yield domain
+        labels = domain.removeprefix("*.").split(".")
+        yield from ("*." + ".".join(labels[first:]) for first in range(1, len(labels)))
+    yield ANY_HOST

@@ -38,6 +38,17 @@ def indistinct(routes: Iterable[Route]) -> Iterator[tuple[Route, Route]]:
                 yield early, late
 
 
+def may_match_below(path: PathMatch, prefix: PathMatch) -> bool:
+    """Whether a template or expression may match a path that the prefix covers; of expressions, it is a guess."""
+    if path.kind is PathKind.REGEX:
+        least, most = _range(path.text)
+        begin = "/".join(("", *(part for part in prefix.segments if part is not None))).encode()
+        return least <= begin + b"\xff" and begin <= most
+    return len(path.segments) >= len(prefix.segments) and all(
+        None in (own, other) or own == other for own, other in zip(path.segments, prefix.segments, strict=False)
+    )
+
+
 def _shape(path: PathMatch) -> Hashable:
     """What paths of equal specificity have in common if they match the same; of expressions, nothing is known."""
     return None if path.kind is PathKind.REGEX else path.segments

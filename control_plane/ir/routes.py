@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from control_plane.config import model as config
-from control_plane.config.values import DEFAULT_PORTS, UpstreamAddress
+from control_plane.config.values import authority
 from control_plane.ir import model as ir
 from control_plane.ir.rules import accepted, counted, demand, limits_of
 
@@ -117,14 +117,8 @@ def host_of(upstream: config.Upstream) -> str | None:
         written = "upstream" if upstream.addresses[0].tls and named else "client"
     if written == "client":
         return None
-    own = {_authority(at) for at in upstream.addresses}
+    own = {authority(at.host, at.port, tls=at.tls) for at in upstream.addresses}
     return own.pop() if written == "upstream" and len(own) == 1 else written
-
-
-def _authority(address: UpstreamAddress) -> str:
-    """Host and port as a client of the endpoint sends them (RFC 9110, 7.2)."""
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    return host if DEFAULT_PORTS["https" if address.tls else "http"] == address.port else f"{host}:{address.port}"
 
 
 def _rewrite(written: config.Route, upstream: config.Upstream) -> ir.Rewrite:

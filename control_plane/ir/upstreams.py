@@ -8,7 +8,7 @@ OLLAMA_VERSION = "/api/version"
 OPENAI_PATH = "/v1"
 
 
-def upstream(name: str, written: config.Upstream, *, cached: bool) -> ir.Upstream:
+def upstream(name: str, written: config.Upstream, *, cached: bool, mirrors: bool) -> ir.Upstream:
     """The upstream of this name; its endpoints are sorted and stand once."""
     endpoints = {ir.Address(url.host, url.port) for url in written.addresses}
     return ir.Upstream(
@@ -24,6 +24,7 @@ def upstream(name: str, written: config.Upstream, *, cached: bool) -> ir.Upstrea
         credential=_credential(written.credential),
         required=written.readiness == "required",
         cached=cached,
+        mirrors=mirrors,
     )
 
 

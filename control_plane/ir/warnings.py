@@ -1,5 +1,6 @@
 """What an admin should hear of although it is enforced as written."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -8,7 +9,13 @@ from pydantic import SecretStr
 from control_plane.config import model as config
 from control_plane.config.errors import Path, Problem
 from control_plane.config.values.pem import certificates
+from control_plane.ir import model as ir
+from control_plane.ir.overlap import may_match_below
+from control_plane.ir.routes import path_match
 from control_plane.ir.rules import accepted
+
+# What other gateways take for a variable.
+COLON_VARIABLE = re.compile(r"/:[A-Za-z]")
 
 
 def warnings(source: config.Config, now: float) -> Iterator[Problem]:
@@ -17,7 +24,11 @@ def warnings(source: config.Config, now: float) -> Iterator[Problem]:
         if any(address.tls for address in upstream.addresses) and not upstream.tls.verify:
             path: Path = ("upstreams", name, "tls", "verify")
             yield Problem(path, "its certificate is not verified: anybody may answer in its place", "for tests only")
+    yield from _openings(source)
     for index, route in enumerate(source.routes):
+        if route.match.path is not None and COLON_VARIABLE.search(route.match.path):
+            path = ("routes", index, "match", "path")
+            yield Problem(path, "`:` begins no variable, and is matched as it stands", "write {name} for a segment")
         if route.cache is not None and not accepted(route, source):
             path = ("routes", index, "cache")
             yield Problem(
@@ -27,6 +38,29 @@ def warnings(source: config.Config, now: float) -> Iterator[Problem]:
             )
     for path, pem in _certificates(source):
         yield from _dates(path, pem, datetime.fromtimestamp(now, UTC))
+
+
+def _openings(source: config.Config) -> Iterator[Problem]:
+    """Public routes that take, from a private prefix, requests which that would have asked for a credential."""
+    guarded = [written for written in source.routes if accepted(written, source)]
+    prefixes = [(written, path_match(written.match)) for written in guarded]
+    prefixes = [(written, path) for written, path in prefixes if path.kind is ir.PathKind.PREFIX]
+    for index, written in enumerate(source.routes):
+        path = path_match(written.match)
+        if accepted(written, source) or path.kind not in (ir.PathKind.TEMPLATE, ir.PathKind.REGEX):
+            continue
+        private = next((other.name for other, prefix in prefixes if _opens(written, path, other, prefix)), None)
+        if private is not None:
+            yield Problem(
+                ("routes", index, "match"),
+                f"it is public, and wins over the prefix of {private!r} where both match",
+                "begin it with other segments, or give it `auth`",
+            )
+
+
+def _opens(public: config.Route, path: ir.PathMatch, private: config.Route, prefix: ir.PathMatch) -> bool:
+    hosts, others = set(public.match.hosts), set(private.match.hosts)
+    return (not hosts or not others or bool(hosts & others)) and may_match_below(path, prefix)
 
 
 def _certificates(source: config.Config) -> Iterator[tuple[Path, SecretStr]]:

@@ -63,7 +63,7 @@ class FileSource:
             async with aclosing(self._looks()) as looks:
                 async for files in looks:
                     content = await asyncio.to_thread(_digests, files)
-                    listed = frozenset(_listed(self._path))
+                    listed = frozenset(await asyncio.to_thread(_listed, self._path))
                     is_new = self._listed not in (None, listed) or not content.items() <= self._read.items()
                     self._read, self._listed = content, listed
                     if is_new:

@@ -5,6 +5,7 @@ from envoy.config.route.v3 import route_pb2 as route_configuration_pb
 
 from control_plane.xds import names
 from control_plane.xds.filters.chain import typed_per_filter_config
+from control_plane.xds.routes.refusals import refusals
 
 HTTPS_PORT = 443  # RFC 9110, section 4.2.2: the port of an https URL that names none
 
@@ -18,5 +19,5 @@ def redirect_configuration(port: int) -> route_configuration_pb.RouteConfigurati
         route.redirect.port_redirect = port
     for name, config in typed_per_filter_config(None).items():
         route.typed_per_filter_config[name].CopyFrom(config)
-    host = route_pb.VirtualHost(name="*", domains=["*"], routes=[route])
+    host = route_pb.VirtualHost(name="*", domains=["*"], routes=[*refusals(), route])
     return route_configuration_pb.RouteConfiguration(name=names.https_redirect(port), virtual_hosts=[host])

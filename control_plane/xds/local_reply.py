@@ -34,6 +34,7 @@ from envoy_data_plane.envoy.type.matcher.v3 import (
 )
 from envoy_data_plane.google.protobuf import Any, Struct
 
+from control_plane.xds import names
 from control_plane.xds.filters import body_rewrite, ip_list, profile_guard
 from service_kit import contract
 
@@ -107,6 +108,10 @@ REPLIES = (
           expression="response.code_details == 'upgrade_failed'"),
     Reply("forbidden", "This request is not allowed.", status=403),
     Reply("not_ready", "The gateway is not ready: retry in a moment.", status=503),
+    Reply("bad_request", "The Host header names no host.", status=400,
+          expression=f"xds.route_name == '{names.ODD_HOST}'"),
+    Reply("bad_request", "X-Forwarded-For holds something else than addresses.", status=400,
+          expression=f"xds.route_name == '{names.ODD_CLIENT}'"),
     Reply("bad_request", "The request is malformed: %RESPONSE_CODE_DETAILS%.", status=400),
     Reply("error", "%LOCAL_REPLY_BODY%", at_least=400),
 )  # fmt: skip

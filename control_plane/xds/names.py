@@ -7,6 +7,8 @@ RATELIMIT_CLUSTER: Final = "tollgate:ratelimit"
 ROUTES: Final = "tollgate:routes"
 NO_ROUTE: Final = "tollgate:no-route"
 ODD_METHOD: Final = "tollgate:odd-method"
+ODD_HOST: Final = "tollgate:odd-host"
+ODD_CLIENT: Final = "tollgate:odd-client"
 SYSTEM_CA: Final = "tollgate:system:ca"
 
 # HTTP filters, as typed_per_filter_config names them. A misspelt one would switch the rule off in silence, so every
@@ -41,6 +43,7 @@ ROUTE_METADATA_COST: Final = "cost"
 # Filters on the last step to an upstream.
 CREDENTIAL_INJECTOR: Final = "envoy.filters.http.credential_injector"
 KEPT_ANSWERS: Final = "tollgate.kept_answers"
+COPIES: Final = "tollgate.copies"
 UPSTREAM_CODEC: Final = "envoy.filters.http.upstream_codec"
 
 

@@ -19,6 +19,8 @@ from control_plane.config.errors import InvalidConfig
 from control_plane.envoy_check import envoy_verdict
 from control_plane.render import KINDS, rendered
 from control_plane.snapshot import Snapshot
+from control_plane.xds import names
+from control_plane.xds.routes.refusals import REFUSALS
 from control_plane.xds.wiring import Wiring
 from service_kit.endpoint import parse_endpoint
 from tests.support.envoy import envoy_binary
@@ -26,6 +28,8 @@ from tests.support.golden_cases import CASES, ENVIRON, source, written
 from tests.support.keys import keys_missing
 
 HERE = Path(__file__).parent
+# Routes of every virtual host.
+ALWAYS = {names.NO_ROUTE, *(item.name for item in REFUSALS)}
 POLICY_KINDS = ("authz", "ratelimit")
 WIRING = Wiring(
     authz=parse_endpoint("unix:/run/tollgate/authz.sock"),
@@ -69,6 +73,9 @@ def _text(snapshot: Snapshot, kind: str, case: Path) -> str:
         for listener in resources.values():
             for chain in listener["filter_chains"]:
                 del chain["filters"][-1]["typed_config"]["local_reply_config"]
+    if kind == "routes" and _shown(case):  # and what the gateway itself answers
+        for host in (host for resource in resources.values() for host in resource["virtual_hosts"]):
+            host["routes"] = [item for item in host["routes"] if item["name"] not in ALWAYS]
     return yaml.safe_dump(resources, sort_keys=False, width=120) if resources else ""
 
 

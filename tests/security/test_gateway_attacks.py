@@ -136,7 +136,7 @@ HOSTS = (
 METHODS = (
     plain("HEAD", "/private/x", method=b"HEAD"),
     plain("OPTIONS", "/private/x", b"Origin: http://x", b"Access-Control-Request-Method: GET", method=b"OPTIONS"),
-    plain("TRACE", "/private/x", method=b"TRACE"),
+    plain("TRACE", "/private/x", method=b"TRACE", status=404),
     plain("a method of no standard", "/private/x", method=b"FOO", status=400),
     plain("a method in small letters", "/posts/x", method=b"post", status=400),
     plain("CONNECT", "private:80", method=b"CONNECT", status=403),

@@ -4,16 +4,17 @@ from typing import Any
 
 from envoy.config.route.v3 import route_components_pb2 as route_pb
 
-from control_plane.xds import names
 from control_plane.xds.routes import route_configuration
+from control_plane.xds.routes.refusals import refusals
 from tests.support.compiled import compiled, config, route
 
 
 def virtual_hosts(*routes: dict[str, Any], **changes: Any) -> dict[str, list[route_pb.Route]]:
-    """The routes of each domain, without the refusal that comes first in all of them."""
+    """The routes of each domain, without the refusals that come first in all of them."""
     configuration = route_configuration(compiled(config(routes=list(routes), **changes)).gateway)
-    assert all(item.routes[0].name == names.ODD_METHOD for item in configuration.virtual_hosts)
-    return {item.domains[0]: list(item.routes)[1:] for item in configuration.virtual_hosts}
+    first = list(refusals())
+    assert all(item.routes[: len(first)] == first for item in configuration.virtual_hosts)
+    return {item.domains[0]: list(item.routes)[len(first) :] for item in configuration.virtual_hosts}
 
 
 def only(upstreams: dict[str, Any] | None = None, **changes: Any) -> route_pb.Route:

@@ -1,6 +1,6 @@
 """Where clients connect, and how their connections are read."""
 
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -16,10 +16,12 @@ MostConnections = Annotated[int, Between(1, 1_000_000)]
 
 
 def _not_everybody(networks: tuple[str, ...]) -> tuple[str, ...]:
-    for index, network in enumerate(networks):
-        if ip_network(network).prefixlen == 0:
-            cure = "name the networks that only your proxies are in"
-            raise Mistake("holds everybody: any client could say who it is", cure, value=network, at=(index,))
+    cure = "name the networks that only your proxies are in"
+    found = tuple(map(ip_network, networks))
+    old = collapse_addresses(network for network in found if isinstance(network, IPv4Network))
+    new = collapse_addresses(network for network in found if isinstance(network, IPv6Network))
+    if any(network.prefixlen == 0 for network in old) or any(network.prefixlen == 0 for network in new):
+        raise Mistake("the networks hold everybody: any client could say who it is", cure)
     return networks
 
 
@@ -55,11 +57,12 @@ class Listener(Model):
         None, description="answers every request with a redirect to https on this port; routes are not served here"
     )
     trusted_proxies: Annotated[tuple[Network, ...], Unique, AfterValidator(_not_everybody)] = Field(
-        (), description="networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; none"
+        (),
+        description="networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; nobody's if empty",
     )
     compression: Annotated[tuple[Compression, ...], Unique] = Field(
         (),
-        description="encodings of answers, the preferred one first, for clients that accept them; none. "
+        description="encodings of answers, the preferred one first, for clients that accept them; off where empty. "
         "Event streams are left alone by `zstd`, which would hold them back",
     )
     max_connections: MostConnections | None = Field(

@@ -60,5 +60,6 @@ class Match(Model):
     @model_validator(mode="after")
     def _one_path(self) -> Self:
         if (self.path is None) == (self.path_regex is None):
-            raise Mistake("expected exactly one of `path` and `path_regex`", "write `path: /prefix/*`")
+            cure = "write `path: /prefix/*`" if self.path is None else "drop one of them"
+            raise Mistake("expected exactly one of `path` and `path_regex`", cure)
         return self

@@ -35,7 +35,10 @@ class Route(Named):
     upstream: (
         Annotated[
             Annotated[Name, Tag(WORD)] | Annotated[tuple[WeightedUpstream, ...], Some, Tag(LIST)],
-            shapes("a name or a list of weighted upstreams", "write `upstream: NAME`, or [{name: ..., weight: ...}]"),
+            shapes(
+                "a name or a list of weighted upstreams",
+                "write a name, in quotes where YAML takes it for something else, or [{name: ..., weight: ...}]",
+            ),
         ]
         | None
     ) = Field(None, description="name of the upstream that answers, or a list of them with weights")
@@ -50,7 +53,7 @@ class Route(Named):
     mirror: Mirror | None = Field(None, description="copies of requests for another upstream")
     auth: Auth | None = Field(None, description="credentials accepted, any of; `none` is public; else defaults.auth")
     require: Require = Field(Require(), description="what an identity must hold")
-    allow_ips: Annotated[tuple[Network, ...], Unique] = Field(
+    allow_ips: Annotated[tuple[Network, ...], Some, Unique] = Field(
         (), description="networks whose clients may call; 403 for others; all where empty"
     )
     limits: tuple[Limit, ...] = Field(
@@ -76,7 +79,7 @@ class Route(Named):
     max_duration: Seconds | None = Field(None, description="longest life of a request; without it, any")
     body_limit: BodySize = Field(
         DEFAULT_BODY_LIMIT,
-        description="largest request body; 413 above it. Unless written, none on WebSockets and gRPC streams",
+        description="largest request body; 413 above it. None on WebSockets, nor, unless written, on gRPC streams",
     )
     bandwidth: Bandwidth | None = Field(None, description="how fast bodies pass")
     fault: Fault | None = Field(None, description="trouble on purpose, to test clients")

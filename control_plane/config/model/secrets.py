@@ -6,6 +6,7 @@ A value `file:PATH` is the content of a mounted file, whose changes are followed
 import re
 from typing import Annotated, Final
 
+import re2
 from pydantic import AfterValidator, SecretStr
 
 from control_plane.config.values import pem
@@ -18,8 +19,9 @@ LARGEST_TOKEN: Final = 4096  # the authorizer looks at 8192 bytes
 # RFC 6750, section 2.1: what may follow `Bearer`; a comma would join two credentials.
 BEARER_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 SECRET_CURE: Final = "make one with `openssl rand -hex 32`"  # noqa: S105 - advice, not a secret
-# RFC 7468: what stands around the base64 of a certificate or key.
-PEM: Final = re.compile(r"\s*(-----BEGIN [A-Z0-9 ]+-----\s[A-Za-z0-9+/=\s:,-]+?-----END [A-Z0-9 ]+-----\s*)+")
+# RFC 7468: what stands around the base64 of a certificate or key; bundles have comments between them. In RE2, because a
+# body may hold what stands between two of them: `re` would try every way to cut a bundle.
+PEM: Final = re2.compile(r"-----BEGIN [A-Z0-9 ]+-----\s[A-Za-z0-9+/=\s:,-]+?-----END [A-Z0-9 ]+-----")
 
 
 def _bearer_secret(secret: SecretStr) -> SecretStr:
@@ -29,7 +31,8 @@ def _bearer_secret(secret: SecretStr) -> SecretStr:
     if len(text) > LARGEST_TOKEN:
         raise Mistake(f"the token is longer than {LARGEST_TOKEN} bytes", SECRET_CURE)
     if not BEARER_TOKEN.fullmatch(text):
-        raise Mistake("the token holds characters that a bearer token cannot have", SECRET_CURE)
+        cure = f"{SECRET_CURE}; a variable is ${{NAME}}, a file `file:PATH`"
+        raise Mistake("the token holds characters that a bearer token cannot have", cure)
     if text.count(".") == 2:  # noqa: PLR2004 - the dots of header.payload.signature
         raise Mistake("the token has two dots, and would be taken for a JWT", SECRET_CURE)
     return secret
@@ -53,7 +56,7 @@ def _header_secret(secret: SecretStr) -> SecretStr:
 
 
 def _pem(secret: SecretStr) -> SecretStr:
-    if not PEM.fullmatch(secret.get_secret_value()):
+    if not PEM.search(secret.get_secret_value()):
         cure = "write file:/path/to/file.pem, or the text from -----BEGIN to -----END"
         raise Mistake("this is no PEM text", cure)
     return secret

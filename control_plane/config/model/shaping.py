@@ -23,7 +23,7 @@ class Cors(Model):
         description="origins such as https://app.example.com; `https://*.example.com` for a suffix, `*` for all"
     )
     methods: Annotated[tuple[Method, ...], Unique] = Field(
-        (), description="methods that pages may use; the route's where empty"
+        (), description="methods that pages may use; the route's where empty, all where it names none"
     )
     headers: Annotated[tuple[HeaderName, ...], Unique] = Field(
         ("authorization", "content-type"), description="request headers that pages may set"
@@ -42,8 +42,8 @@ class Cors(Model):
 class Bandwidth(Model):
     """How fast bodies pass, in bytes a second, for all requests of the route at one listener of one Envoy together."""
 
-    upload: Size | None = Field(None, description="request bodies, a second, in whole KiB")
-    download: Size | None = Field(None, description="response bodies, a second, in whole KiB")
+    upload: Size | None = Field(None, description="bytes of request bodies in a second, rounded down to whole KiB")
+    download: Size | None = Field(None, description="bytes of response bodies in a second, rounded down to whole KiB")
 
     @model_validator(mode="after")
     def _something_bounded(self) -> Self:

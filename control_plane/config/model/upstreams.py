@@ -168,7 +168,7 @@ class Upstream(Model):
     retries: Retries | None = Field(None, description="for routes that name none; no retries without either")
     health_check: Annotated[
         Annotated[Literal["none"], Tag(WORD)] | Annotated[HealthCheck, Tag(MAPPING)],
-        shapes("`none` or the keys of a check", "write `health_check: {path: /health}`"),
+        shapes("`none` or the keys of a check", "write `health_check: none`, or {path: /health}"),
     ] = Field(HealthCheck(), description="how its health is asked; a connection every 10s without it; `none` is off")
     load_balancing: LoadBalancing = Field(LoadBalancing(), description="which endpoint gets a request")
     circuit_breaker: CircuitBreaker = Field(CircuitBreaker(), description="what is asked of it at a time")

@@ -59,18 +59,30 @@ def upstream_url(text: str) -> UpstreamAddress:
         parts = urlsplit(text)
         host, port = parts.hostname or "", DEFAULT_PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
     except ValueError:
-        raise Mistake("is no URL", URL_CURE, value=text) from None
+        raise (_with_a_password() if "@" in text else Mistake("is no URL", URL_CURE, value=text)) from None
     if parts.username is not None:
-        cure = "write http://HOST:PORT, and the secret as the upstream's `credential`"
-        raise Mistake("the URL holds a user name or password", cure)
+        raise _with_a_password()
     if parts.scheme not in DEFAULT_PORTS or not (UPSTREAM_HOST.fullmatch(host) or is_ip(host)):
         raise Mistake("is no URL of an upstream", URL_CURE, value=text)
     if not text.isprintable() or {"?", "#"} & set(text):
-        raise Mistake("says more than host, port and path", "drop `?` or `#` and what follows", value=text)
+        # Not shown: keys stand in queries.
+        raise Mistake("the URL says more than host, port and path", "drop `?` or `#` and what follows")
     if port == 0:
         raise Mistake("has port 0, where nothing listens", "name the upstream's port", value=text)
     path = parts.path.rstrip("/")
     return UpstreamAddress(host, port, tls=parts.scheme == "https", path=absolute_path(path) if path else "")
+
+
+def _with_a_password() -> Mistake:
+    """Does not show the URL."""
+    cure = "write http://HOST:PORT, and the secret as the upstream's `credential`"
+    return Mistake("the URL holds a user name or password", cure)
+
+
+def authority(host: str, port: int, *, tls: bool) -> str:
+    """The Host that any client of this place sends: without the port where it is the scheme's own (RFC 9110, 7.2)."""
+    named = f"[{host}]" if ":" in host else host
+    return named if port == DEFAULT_PORTS["https" if tls else "http"] else f"{named}:{port}"
 
 
 def host(text: str) -> str:

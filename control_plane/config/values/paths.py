@@ -23,7 +23,8 @@ GROUP = re.compile(r"\\([0-9])")
 def path_pattern(text: str) -> str:
     """`/exact`, `/prefix/*` for the prefix and everything below it; `{name}` stands for one segment of either."""
     if "*" in text.removesuffix("/*"):
-        raise Mistake("has `*` in another place than the end", "write /prefix/* or an exact path", value=text)
+        cure = "write /prefix/*, an exact path, or {name} for one segment"
+        raise Mistake("has `*` in another place than the end", cure, value=text)
     _check_path(without_variables(text.removesuffix("*"), text), text)
     return text
 

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 
 from control_plane.config import model as config
 from control_plane.config.errors import Path, Problem
+from control_plane.config.values import written_duration
 from control_plane.ir.routes import DEFAULT_TIMEOUT, host_of
+from control_plane.ir.rules import accepted
 
 # Keys that act on the way to an upstream, beside those of shaping.py. Envoy answers before it reads a body, counts or
 # waits.
@@ -27,9 +29,32 @@ def answer_problems(source: config.Config, route: config.Route, path: Path) -> I
             if key in route.model_fields_set:
                 yield Problem((*path, key), f"does nothing beside `{answer}`, which the gateway answers", "drop it")
         return
+    yield from _try_problems(route, source, path)
+    yield from _idle_keys(route, source, path)
     if not isinstance(route.upstream, str):
         yield from _share_problems(route.upstream, (*path, "upstream"))
         yield from _disagreements(source, route, path)
+
+
+def _try_problems(route: config.Route, source: config.Config, path: Path) -> Iterator[Problem]:
+    """A try that may last as long as the whole is never cut, and leaves no time for another."""
+    if route.retries is None or route.retries.per_try_timeout is None or route.streaming or route.websocket:
+        return
+    whole = route.timeout or source.upstreams[route.upstreams[0]].timeout or DEFAULT_TIMEOUT
+    if route.retries.per_try_timeout >= whole:
+        message = f"the whole answer has {written_duration(whole)}, so no try lasts that long"
+        yield Problem((*path, "retries", "per_try_timeout"), message, "make it shorter, or `timeout` longer")
+
+
+def _idle_keys(route: config.Route, source: config.Config, path: Path) -> Iterator[Problem]:
+    """Keys that would never act."""
+    plans = accepted(route, source) and any(plan.limits for plan in source.plans.values())
+    if "cost" in route.model_fields_set and not route.limits and not plans:
+        yield Problem((*path, "cost"), "no limit counts what a call costs", "write `limits`, or drop it")
+    speaks = {source.upstreams[name].protocol for name in route.upstreams}
+    if route.websocket and "http2" in speaks:
+        message = "a WebSocket is a matter of HTTP/1.1, and the upstream speaks HTTP/2"
+        yield Problem((*path, "websocket"), message, "make another upstream of it, with `protocol: http1`")
 
 
 def _share_problems(shares: tuple[config.WeightedUpstream, ...], path: Path) -> Iterator[Problem]:

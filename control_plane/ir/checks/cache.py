@@ -1,8 +1,8 @@
 """Answers that may not be kept, or would be kept past what the route says.
 
 Envoy fetches by itself what it keeps, past the route's own action: paths, headers and timeouts would be as the client
-sent them. And it finds answers by scheme, host, path and query alone, whichever route asks: so whatever tells two
-routes that keep answers apart must stand in these.
+sent them, and nothing would be hashed. And it finds answers by scheme, host, path and query alone, whichever route
+asks: so whatever tells two routes that keep answers apart must stand in these.
 """
 
 from collections.abc import Iterator
@@ -62,6 +62,7 @@ def _upstream_problems(source: config.Config, route: config.Route, path: Path) -
         "a path": any(address.path for address in upstream.addresses),
         "a host of its own": upstream.host_header not in (None, "client") or any(a.tls for a in upstream.addresses),
         "retries": upstream.retries is not None,
+        "`hash_by`": upstream.load_balancing.hash_by is not None,
     }
     for what, found in changed.items():
         if found:

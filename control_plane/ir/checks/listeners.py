@@ -11,6 +11,10 @@ from service_kit.endpoint import TcpEndpoint
 def listener_problems(source: config.Config) -> Iterator[Problem]:
     """What keeps listeners from being opened as written."""
     yield from _repeated_addresses(source)
+    if source.routes and all(listener.https_redirect is not None for listener in source.listeners.values()):
+        yield Problem(
+            ("listeners",), "every listener redirects, so no route is served", "add one with `tls`", at_key=True
+        )
 
 
 def _repeated_addresses(source: config.Config) -> Iterator[Problem]:

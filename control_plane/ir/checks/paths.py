@@ -1,5 +1,6 @@
 """Paths: variables that nothing fills, groups that an expression lacks, and upstreams with paths of their own."""
 
+import re
 from collections.abc import Iterator
 
 import re2
@@ -11,6 +12,8 @@ from control_plane.ir.routes import path_match
 
 # RE2 has nine groups in a substitution; one is for what follows a prefix.
 MOST_VARIABLES = 8
+JOINED = re.compile(r"\\[0-9]\\[0-9]")
+DOLLAR = re.compile(r"\$[0-9{]")
 
 
 def path_problems(source: config.Config, route: config.Route, path: Path) -> Iterator[Problem]:
@@ -52,6 +55,20 @@ def _regex_problems(written: config.RegexRewrite, path: Path) -> Iterator[Proble
     if _may_begin_a_path(written.pattern) and not written.substitution.startswith(("/", "\\0")):
         message = "the pattern may take the slash with which a path begins"
         yield Problem((*path, "substitution"), message, "begin the substitution with a slash")
+    yield from _dots_problems(written, path)
+
+
+def _dots_problems(written: config.RegexRewrite, path: Path) -> Iterator[Problem]:
+    """A client chooses what stands around what is taken out: two dots that were apart would be `..` to the upstream."""
+    if JOINED.search(written.substitution):
+        message = "two groups stand side by side, and what was between them is gone"
+        yield Problem((*path, "substitution"), message, "keep a character between them")
+    elif not written.substitution and not written.pattern.startswith("^"):
+        message = "nothing is put where the pattern matched"
+        yield Problem((*path, "substitution"), message, "begin the pattern with ^, or substitute a character")
+    if DOLLAR.search(written.substitution):
+        message = "`$` stands for itself in a substitution"
+        yield Problem((*path, "substitution"), message, "write \\1 for the first group")
 
 
 def _may_begin_a_path(pattern: str) -> bool:

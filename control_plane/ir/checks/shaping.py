@@ -14,7 +14,7 @@ CONTRADICTIONS = (
     ("adaptive_concurrency", "websocket", "how long a WebSocket lives says nothing about load"),
     ("adaptive_concurrency", "streaming", "how long a stream lasts says nothing about load"),
 )
-BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def shaping_problems(source: config.Config) -> Iterator[Problem]:
@@ -41,7 +41,9 @@ def _contradictions(route: config.Route, path: Path) -> Iterator[Problem]:
             yield Problem((*path, key), reason, f"drop it, or `{other}`")
     if route.request_body is not None and route.match.methods and BODILESS.issuperset(route.match.methods):
         yield Problem(
-            (*path, "request_body"), f"{' and '.join(route.match.methods)} have no body", "name methods that have one"
+            (*path, "request_body"),
+            f"no body comes with {' or '.join(route.match.methods)}",
+            "name methods that have one",
         )
 
 

@@ -6,11 +6,12 @@ from typing import Final
 
 from control_plane.config import model as config
 from control_plane.config.errors import Path, Problem
+from control_plane.ir.checks.headers import INTERNAL
 
 # Headers that say where a message begins and ends or to whom it goes, and those that the gateway sets itself.
 NOT_FOR_CREDENTIALS: Final = re.compile(
     r"host|connection|keep-alive|proxy-connection|te|trailer|transfer-encoding|content-length|upgrade|expect"
-    r"|forwarded|x-forwarded-.*|x-request-id|x-envoy-.*|x-tollgate-.*"
+    rf"|content-.*|forwarded|x-forwarded-.*|x-envoy-.*|{INTERNAL.pattern}"
 )
 
 

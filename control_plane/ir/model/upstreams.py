@@ -134,6 +134,8 @@ class Upstream:
     required: bool = False
     # Whether a route keeps its answers.
     cached: bool = False
+    # Whether a route sends it copies.
+    mirrors: bool = False
 
     @property
     def resolved(self) -> bool:

@@ -4,13 +4,12 @@ from envoy.config.core.v3 import address_pb2 as address_pb
 from envoy.config.endpoint.v3 import endpoint_components_pb2 as endpoint_components_pb
 from envoy.config.endpoint.v3 import endpoint_pb2 as endpoint_pb
 
+from control_plane.config.values import authority
 from control_plane.ir.model import Address, Upstream
 
 # Where a cluster has several transport sockets, Envoy takes the one whose `match` is in this metadata of the endpoint.
 TRANSPORT_MATCH = "envoy.transport_socket_match"
 HOST_KEY = "host"
-HTTP_PORT = 80
-HTTPS_PORT = 443
 
 
 def endpoints(upstream: Upstream) -> endpoint_pb.ClusterLoadAssignment:
@@ -36,14 +35,8 @@ def _endpoint(address: Address, upstream: Upstream) -> endpoint_components_pb.Lb
     built = endpoint_components_pb.LbEndpoint()
     built.endpoint.address.CopyFrom(socket(address))
     # The Host of requests that ask for the endpoint's, and of health checks.
-    built.endpoint.hostname = _authority(address, HTTPS_PORT if upstream.tls else HTTP_PORT)
+    built.endpoint.hostname = authority(address.host, address.port, tls=upstream.tls is not None)
     built.endpoint.health_check_config.hostname = built.endpoint.hostname
     if told_apart(upstream):
         built.metadata.filter_metadata[TRANSPORT_MATCH].update({HOST_KEY: address.host})
     return built
-
-
-def _authority(address: Address, default_port: int) -> str:
-    """The Host that any client of this URL would send (RFC 9110, 7.2)."""
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    return host if address.port == default_port else f"{host}:{address.port}"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from envoy.extensions.filters.http.credential_injector.v3 import credential_injector_pb2 as credential_injector_pb
+from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2 as header_mutation_pb
 from envoy.extensions.filters.http.lua.v3 import lua_pb2 as lua_pb
 from envoy.extensions.filters.http.upstream_codec.v3 import upstream_codec_pb2 as upstream_codec_pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
@@ -52,10 +53,19 @@ def _filters(upstream: Upstream) -> Iterator[http_connection_manager_pb.HttpFilt
     if upstream.credential is not None:
         injector = packed(_injector(upstream.name, upstream.credential))
         yield link(name=names.CREDENTIAL_INJECTOR, typed_config=injector)
+    if upstream.mirrors:
+        yield link(name=names.COPIES, typed_config=packed(_unmarked()))
     if upstream.cached:
         script = lua_pb.Lua()
         script.default_source_code.inline_string = cache.UPSTREAM
         yield link(name=names.KEPT_ANSWERS, typed_config=packed(script))
+
+
+def _unmarked() -> header_mutation_pb.HeaderMutation:
+    """Envoy marks copies as requests of its own; an Envoy behind would believe all that such a one says."""
+    mutation = header_mutation_pb.HeaderMutation()
+    mutation.mutations.request_mutations.add(remove="x-envoy-internal")
+    return mutation
 
 
 def _injector(upstream: str, credential: Credential) -> credential_injector_pb.CredentialInjector:

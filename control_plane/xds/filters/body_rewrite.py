@@ -32,8 +32,9 @@ STAT_PREFIX = "body_guard."
 # Clients cannot bring it: it is one of the headers that are removed before the route is chosen.
 MARK = contract.INTERNAL_HEADER_PREFIX + "body"
 REWRITTEN = "rewritten"
-# The only type that `transform` reads, and not by what it begins with alone.
-JSON_TYPE = r"application/json\s*(;.*)?"
+# The only type that `transform` reads, and only in the encoding that JSON has (RFC 8259, 8.1): an upstream that heeds
+# another charset, or decompresses, would read another body than the one that was rewritten.
+JSON_TYPE = r'(?i)application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?'
 
 
 def filters(_gateway: Gateway) -> tuple[HttpFilter, ...]:
@@ -75,12 +76,14 @@ def _literal(value: Any) -> Any:
 
 
 def _guard() -> ProtoAny:
-    marked, named = rbac_pb.Permission(), rbac_pb.Permission()
+    marked, named, encoded = rbac_pb.Permission(), rbac_pb.Permission(), rbac_pb.Permission()
     marked.not_rule.header.name = MARK
     marked.not_rule.header.string_match.exact = REWRITTEN
     named.not_rule.header.name = "content-type"
     named.not_rule.header.string_match.safe_regex.regex = JSON_TYPE
-    policy = rbac_pb.Policy(permissions=[marked, named], principals=[rbac_pb.Principal(any=True)])
+    encoded.header.name = "content-encoding"
+    encoded.header.present_match = True
+    policy = rbac_pb.Policy(permissions=[marked, named, encoded], principals=[rbac_pb.Principal(any=True)])
     rules = rbac_pb.RBAC(action=rbac_pb.RBAC.DENY, policies={POLICY: policy})
     return packed(rbac_filter_pb.RBACPerRoute(rbac=rbac_filter_pb.RBAC(rules=rules, rules_stat_prefix=STAT_PREFIX)))
 

@@ -7,9 +7,6 @@ from envoy_data_plane.envoy.config.common.mutation_rules.v3 import (
     HeaderMutationRemoveOnMatch,
 )
 from envoy_data_plane.envoy.config.core.v3 import (
-    AggregatedConfigSource,
-    ApiVersion,
-    ConfigSource,
     Http2ProtocolOptions,
     HttpProtocolOptions,
     HttpProtocolOptionsHeadersWithUnderscoresAction,
@@ -34,6 +31,7 @@ from control_plane.xds.access_log import CLIENT_ADDRESS, access_log
 from control_plane.xds.filters.chain import http_filters
 from control_plane.xds.https_redirect import HTTPS_PORT
 from control_plane.xds.listener.client_address import Peers, detection, forbidden_headers
+from control_plane.xds.listener.source import over_ads
 from control_plane.xds.local_reply import local_reply_config
 from control_plane.xds.wiring import Wiring
 
@@ -85,11 +83,6 @@ def connection_manager(
         access_log=[access_log(wiring.access_log, item.name, client)],
         local_reply_config=local_reply_config(),
     )
-
-
-def over_ads() -> ConfigSource:
-    """Where Envoy gets what is named: on the stream that brought the name."""
-    return ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)
 
 
 def _routes(item: Listener) -> str:

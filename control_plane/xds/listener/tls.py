@@ -3,7 +3,7 @@
 What is by SDS is replaced without a new listener: connections live on, new ones get the new certificate.
 """
 
-from envoy_data_plane.envoy.config.core.v3 import AggregatedConfigSource, ApiVersion, ConfigSource, TransportSocket
+from envoy_data_plane.envoy.config.core.v3 import TransportSocket
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
     CommonTlsContext,
     DownstreamTlsContext,
@@ -15,6 +15,7 @@ from envoy_data_plane.google.protobuf import Any
 
 from control_plane.ir.model import ListenerTls
 from control_plane.xds import names
+from control_plane.xds.listener.source import over_ads
 
 VERSIONS = {"1.2": TlsParametersTlsProtocol.TLSv1_2, "1.3": TlsParametersTlsProtocol.TLSv1_3}
 ALPN = ("h2", "http/1.1")
@@ -43,5 +44,4 @@ def downstream_context(listener: str, tls: ListenerTls, protocols: tuple[str, ..
 
 
 def _secret(listener: str, part: str) -> SdsSecretConfig:
-    source = ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)
-    return SdsSecretConfig(name=names.listener_secret(listener, part), sds_config=source)
+    return SdsSecretConfig(name=names.listener_secret(listener, part), sds_config=over_ads())

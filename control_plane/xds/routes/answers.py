@@ -2,6 +2,7 @@
 
 from envoy.config.route.v3 import route_components_pb2 as route_pb
 
+from control_plane.config.values import DEFAULT_PORTS
 from control_plane.ir.model import DirectResponse, PathMatch, Redirect, Rewrite
 from control_plane.xds.routes.rewrite import path_rewrite
 
@@ -12,7 +13,6 @@ STATUSES = {
     307: route_pb.RedirectAction.TEMPORARY_REDIRECT,
     308: route_pb.RedirectAction.PERMANENT_REDIRECT,
 }
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def redirect(path: PathMatch, action: Redirect) -> route_pb.RedirectAction:

@@ -2,13 +2,18 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from tests.support.manifests.configuration import command, complaint, environ
 from tests.support.manifests.documents import Check, Manifests, Pod, containers, place
+from tollgate_cli.container import health
+from tollgate_cli.container.__main__ import parsed
+from tollgate_cli.container.envoy import STOP_GRACE as ENVOY_GRACE
+from tollgate_cli.container.envoy import Settings
 
 HANDLERS = ("exec", "grpc", "httpGet", "tcpSocket")
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
@@ -20,9 +25,11 @@ UNITS = {
 }  # fmt: skip
 # Kubernetes gives a pod so long where it says nothing.
 DEFAULT_GRACE = 30
-# What a process may take to stop after its preStop hook.
+# What a process may take to stop once it is told to.
 STOP_GRACE = 10
-DRAIN, OUTLAST = "drain", "outlast"
+# What the kubelet is given to notice that the last container has gone.
+MARGIN = 5
+ENVOY = ("tollgate_cli.container", "run")
 
 
 def ports(manifests: Manifests, _folder: Path) -> Iterator[str]:
@@ -47,6 +54,8 @@ def probes(manifests: Manifests, _folder: Path) -> Iterator[str]:
                 yield f"{where}: has no {name}"
             else:
                 yield from _wrong_probe(f"{where}: {name}", name, container[name], container)
+        if _is_envoy(container):
+            yield from _wrong_life(where, container)
 
 
 def _wrong_probe(where: str, name: str, probe: Mapping[str, Any], container: Mapping[str, Any]) -> Iterator[str]:
@@ -66,6 +75,19 @@ def _wrong_probe(where: str, name: str, probe: Mapping[str, Any], container: Map
         yield f"{where}: successThreshold must be 1"
     if probe.get("timeoutSeconds", 1) > probe.get("periodSeconds", 10):
         yield f"{where}: may take longer than its period"
+
+
+def _wrong_life(where: str, container: Mapping[str, Any]) -> Iterator[str]:
+    """Envoy's life is asked of its admin interface: what it serves may be refused to the kubelet as to anybody."""
+    settings = _settings(command(container), environ(container))
+    for name in ("startupProbe", "livenessProbe"):
+        match container.get(name):
+            case {"exec": {"command": [_, "-m", "tollgate_cli.container.health", *arguments]}}:
+                asked = health.question(arguments, environ(container))
+            case _:
+                asked = None
+        if settings is not None and asked != ("envoy", str(settings.admin)):
+            yield f"{where}: {name}: does not ask Envoy at {settings.admin}"
 
 
 def resources(manifests: Manifests, _folder: Path) -> Iterator[str]:
@@ -91,31 +113,64 @@ def quantity(text: object) -> Decimal | None:
 
 
 def endings(manifests: Manifests, _folder: Path) -> Iterator[str]:
-    """A pod has time for its drain, and what Envoy asks is there until the drain is over."""
+    """A pod has time for everything that its containers do at its end, and what Envoy asks is there until it has gone.
+
+    All begin at the same moment; each runs its hook, and is told to stop after it.
+    """
     for pod in manifests.pods:
         grace = pod.spec.get("terminationGracePeriodSeconds", DEFAULT_GRACE)
-        drained = 0
-        for container in pod.containers:
-            action, seconds = _pre_stop(container)
-            if action is not None and seconds + STOP_GRACE > grace:
-                yield f"{pod.place}: {container['name']}: {action} takes {seconds} s, the pod has {grace} s"
-            drained = max(drained, seconds if action == DRAIN else 0)
-        yield from _too_early(pod, drained)
+        hooks = {one["name"]: _hook_seconds(one) for one in pod.containers}
+        stops = {one["name"]: _stop_seconds(one) for one in pod.containers}
+        for name, hook in hooks.items():
+            if hook is None:
+                yield f"{pod.place}: {name}: nobody knows how long its preStop hook takes"
+            elif hook + stops[name] + MARGIN > grace:
+                yield f"{pod.place}: {name}: ends after {hook + stops[name]} s at most, the pod has {grace} s"
+        yield from _too_early(pod, hooks, stops)
 
 
-def _too_early(pod: Pod, drained: int) -> Iterator[str]:
-    for container in pod.containers:
-        action, seconds = _pre_stop(container)
-        if drained and action != DRAIN and seconds < drained:
-            yield f"{pod.place}: {container['name']}: ends after {seconds} s, while Envoy is drained for {drained} s"
+def _too_early(pod: Pod, hooks: Mapping[str, int | None], stops: Mapping[str, int]) -> Iterator[str]:
+    for envoy in (one["name"] for one in pod.containers if _is_envoy(one)):
+        gone = (hooks[envoy] or 0) + stops[envoy]
+        for name, hook in hooks.items():
+            if name != envoy and (hook or 0) <= gone:
+                yield f"{pod.place}: {name}: is told to stop after {hook or 0} s, while Envoy may need {gone} s"
 
 
-def _pre_stop(container: Mapping[str, Any]) -> tuple[str | None, int]:
-    """What the container does before it stops, and for how long at most."""
-    command = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [])
-    action = next((known for known in (DRAIN, OUTLAST) if known in command), None)
-    seconds = [int(value) for flag, value in pairwise(command) if flag.startswith("--drain-")]
-    return action, sum(seconds)
+def _is_envoy(container: Mapping[str, Any]) -> bool:
+    return any(pair == ENVOY for pair in pairwise(command(container)))
+
+
+def _hook_seconds(container: Mapping[str, Any]) -> int | None:
+    """For how long the hook before a container's end runs at most; None where nobody knows."""
+    hook = container.get("lifecycle", {}).get("preStop")
+    match hook:
+        case None:
+            return 0
+        case {"sleep": {"seconds": int(seconds)}}:
+            return seconds
+        case {"exec": {"command": [_, "-m", "tollgate_cli.container", *_] as program}}:
+            return _drain_seconds(program, environ(container))
+    return None
+
+
+def _stop_seconds(container: Mapping[str, Any]) -> int:
+    """What a container may take from SIGTERM on: Envoy's drains it first."""
+    if not _is_envoy(container):
+        return STOP_GRACE
+    return (_drain_seconds(command(container), environ(container)) or 0) + int(ENVOY_GRACE)
+
+
+def _drain_seconds(program: Sequence[str], variables: Mapping[str, str]) -> int | None:
+    settings = _settings(program, variables)
+    return None if settings is None else int(settings.drain_delay + settings.drain_patience)
+
+
+def _settings(program: Sequence[str], variables: Mapping[str, str]) -> Settings | None:
+    """The settings of a command of Envoy's container, from wherever it has them; None where they are wrong, which
+    another check says.
+    """
+    return None if complaint(program, variables) else parsed(program[3:], variables)[1]
 
 
 CHECKS: tuple[Check, ...] = (ports, probes, resources, endings)

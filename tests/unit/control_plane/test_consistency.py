@@ -497,7 +497,7 @@ def test_every_chain_of_a_listener_judges(chain: int) -> None:
 
 def test_routes_of_a_redirect_that_are_not_there() -> None:
     elsewhere = {"address": "127.0.0.1:8080", "https_redirect": 8443}
-    envoy, policies = snapshots({**CONFIG, "listeners": {"elsewhere": elsewhere}})
+    envoy, policies = snapshots({**CONFIG, "listeners": {**CONFIG["listeners"], "elsewhere": elsewhere}})
 
     wrong = without(envoy, names.ROUTES_TYPE, names.https_redirect(8443))
 

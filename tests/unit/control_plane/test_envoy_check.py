@@ -1,5 +1,6 @@
 """What the real Envoy says of a snapshot, and what happens when it cannot be asked."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from control_plane.snapshot import Snapshot
 from control_plane.xds import names
 from tests.support.compiled import config, route, snapshots, with_resource
 from tests.support.envoy import envoy_binary
+from tests.support.eventually import eventually
 
 CONFIG = config(
     upstreams={"email": {"url": "http://127.0.0.1:9001"}, "named": {"url": "http://backend.internal:80"}},
@@ -61,7 +63,8 @@ async def test_a_refusal_is_told_in_envoys_own_words(compiled: Snapshot) -> None
     configuration = route_configuration_pb.RouteConfiguration.FromString(
         compiled.of(names.ROUTES_TYPE)[names.ROUTES].body
     )
-    configuration.virtual_hosts[0].routes[1].route.regex_rewrite.pattern.regex = "("
+    written = next(item for item in configuration.virtual_hosts[0].routes if item.HasField("route"))
+    written.route.regex_rewrite.pattern.regex = "("
 
     verdict = await envoy_verdict(
         with_resource(compiled, names.ROUTES_TYPE, names.ROUTES, configuration), envoy_binary()
@@ -98,6 +101,17 @@ async def test_a_binary_that_hangs_is_a_refusal(
 
     assert not verdict.accepted
     assert "gave no verdict" in verdict.reason
+
+
+async def test_nobody_who_waits_leaves_no_envoy_behind(compiled: Snapshot, tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    asked = asyncio.create_task(envoy_verdict(compiled, stand_in(tmp_path, f"echo $$ > {told}; exec sleep 60")))
+    process = await eventually(lambda: told.exists() and told.read_text().strip(), within=20)
+
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+
+    assert not Path("/proc", process).exists()
 
 
 async def test_a_binary_that_is_gone_is_a_refusal(compiled: Snapshot, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pydantic import TypeAdapter, ValidationError
 
+from control_plane.config.model.secrets import Authorities
 from control_plane.config.values.base import Mistake
 from control_plane.config.values.pem import authorities, belong_together, certificates, private_key
 from tests.support.certificates import Authority
@@ -34,6 +36,16 @@ def test_what_is_no_chain_of_certificates(text, message) -> None:
         certificates(text)
 
     assert (caught.value.message, caught.value.value) == (message, None)
+
+
+def test_a_large_bundle_is_judged_as_fast_as_a_small_one() -> None:
+    """Taken or refused, at once: while a configuration is judged, nothing else of the control plane runs."""
+    bundle = TypeAdapter(Authorities)
+
+    whole = f"# a bundle with comments\n{AUTHORITY.pem * 100}# its end\n"
+    assert bundle.validate_python(whole).get_secret_value() == whole
+    with pytest.raises(ValidationError, match="this is no PEM text"):
+        bundle.validate_python((AUTHORITY.pem * 100).replace("-----END", "----END"))
 
 
 def test_an_authority_signs_others_or_itself() -> None:

@@ -146,3 +146,19 @@ def test_a_written_duration_is_read_back(seconds):
     rounded = round(seconds, 3)
 
     assert values.duration(values.written_duration(rounded)) == pytest.approx(rounded, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("http://user:word@h:1", id="a URL"),
+        pytest.param("http://user:word@h:1x", id="no port"),
+        pytest.param("http://user:word@[h", id="no host"),
+    ],
+)
+def test_a_url_with_a_password_is_not_shown(url: str) -> None:
+    with pytest.raises(Mistake, match="the URL holds a user name or password") as caught:
+        values.upstream_url(url)
+
+    assert "word@" not in str(caught.value)
+    assert caught.value.__cause__ is None

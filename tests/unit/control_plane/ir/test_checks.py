@@ -204,6 +204,27 @@ def test_keys_that_hold_whoever_answers(answer: dict[str, Any]) -> None:
         pytest.param({"headers": {"x-a": {"prefix": "a "}}}, [], id="space-inside-a-value"),
         pytest.param({"mirror": {"upstream": "other"}, "websocket": True}, [], id="copies-of-a-websocket"),
         pytest.param({"websocket": True, "body_limit": "1MiB"}, ["body_limit"], id="size-of-a-websocket"),
+        pytest.param({"cost": 2}, ["cost"], id="cost-that-nobody-counts"),
+        pytest.param({"cost": 2, "limits": [{"requests": "5/minute", "per": "ip"}]}, [], id="cost-that-is-counted"),
+        pytest.param({"timeout": "5s", "retries": {"per_try_timeout": "4s"}}, [], id="shorter-try"),
+        pytest.param(
+            {"timeout": "5s", "retries": {"per_try_timeout": "5s"}}, ["retries/per_try_timeout"], id="try-of-the-whole"
+        ),
+        pytest.param({"retries": {"per_try_timeout": "31s"}}, ["retries/per_try_timeout"], id="longer-than-default"),
+        pytest.param({"streaming": True, "retries": {"per_try_timeout": "40s"}}, [], id="try-of-a-stream"),
+        pytest.param(
+            {"rewrite_regex": {"pattern": "-", "substitution": ""}}, ["rewrite_regex/substitution"], id="dots-meet"
+        ),
+        pytest.param(
+            {"rewrite_regex": {"pattern": "^/([a-z.]+)-([a-z.]+)", "substitution": r"/\1\2"}},
+            ["rewrite_regex/substitution"],
+            id="groups-meet",
+        ),
+        pytest.param(
+            {"rewrite_regex": {"pattern": "^/d/(.*)", "substitution": "/$1"}},
+            ["rewrite_regex/substitution"],
+            id="dollar",
+        ),
         pytest.param({"query": {"a": "b c"}}, ["match/query/a"], id="space-in-a-query"),
         pytest.param({"query": {"a": {"prefix": "b&"}}}, ["match/query/a/prefix"], id="ampersand-in-a-query"),
         pytest.param({"query": {"a b": "c"}}, ["match/query/a b"], id="space-in-a-parameters-name"),

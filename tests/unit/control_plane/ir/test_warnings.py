@@ -44,3 +44,32 @@ def test_answers_that_anybody_may_heap_up(auth, warned) -> None:
     found = compiled(config(identity=IDENTITY, routes=[kept])).warnings(time.time())
 
     assert [("routes[0].cache" in text) for text in found] == [True] * warned
+
+
+PRIVATE = route("admin", "/admin/*", auth=["bearer"])
+
+
+@pytest.mark.parametrize(
+    ("match", "warned"),
+    [
+        pytest.param({"path": "/{tenant}/{page}/{part}"}, True, id="template"),
+        pytest.param({"path": "/{tenant}"}, True, id="template-of-the-prefix-itself"),
+        pytest.param({"path": "/shop/{page}"}, False, id="template-elsewhere"),
+        pytest.param({"path_regex": r"/.*\.css"}, True, id="expression"),
+        pytest.param({"path_regex": r"/static/.*\.css"}, False, id="expression-elsewhere"),
+        pytest.param({"path": "/*"}, False, id="prefix-that-is-wider"),
+        pytest.param({"path": "/{tenant}/x", "hosts": ["other.example.com"]}, False, id="another-host"),
+    ],
+)
+def test_a_public_route_that_opens_a_private_prefix(match, warned) -> None:
+    private = {**PRIVATE, "match": {**PRIVATE["match"], "hosts": ["api.example.com"]}}
+    public = {**route("open"), "match": match}
+    found = compiled(config(identity=IDENTITY, routes=[private, public])).warnings(time.time())
+
+    assert [("routes[1].match" in text and "'admin'" in text) for text in found] == [True] * warned
+
+
+def test_what_other_gateways_take_for_a_variable() -> None:
+    (found,) = compiled(config(routes=[route(path="/users/:id")])).warnings(time.time())
+
+    assert "routes[0].match.path" in found

@@ -69,7 +69,7 @@ def test_the_path_of_the_upstreams_address_comes_first(
             {"/a/1": "/1/a", "/b": "/b"},
             id="a-group",
         ),
-        pytest.param({"rewrite_regex": {"pattern": "-", "substitution": ""}}, {"/a-b-c": "/abc"}, id="each-match-goes"),
+        pytest.param({"rewrite_regex": {"pattern": "-", "substitution": "_"}}, {"/a-b-c": "/a_b_c"}, id="each-match"),
     ],
 )
 def test_paths_that_an_expression_takes(changes: dict[str, Any], expected: dict[str, str]) -> None:
