@@ -124,7 +124,10 @@ def _ready_lines(plan: Plan) -> Sequence[str]:
 async def _complaint(plan: Plan) -> str:
     unwell = [spec for spec in plan.specs if not await healthy(spec)]
     if not unwell:
-        return f"not ready after {READY_PATIENCE:g} s though every process is well: see {plan.layout.logs}"
+        return (
+            f"not ready after {READY_PATIENCE:g} s though every process is well: is an upstream down that has "
+            f"`readiness: required`? See {plan.layout.logs}"
+        )
     logs = ", ".join(f"{spec.name} ({plan.layout.log(spec.name)})" for spec in unwell)
     return f"not ready after {READY_PATIENCE:g} s; not healthy, with their logs: {logs}"
 
