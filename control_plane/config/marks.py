@@ -1,7 +1,12 @@
 """From the paths of a configuration back to the places of its files."""
 
+import re
+
 from control_plane.config.document import Mapping, Node, Scalar, Sequence
 from control_plane.config.errors import ConfigError, Location, Path, Problem
+from control_plane.config.scalars import refers_to_environment
+
+QUOTED = re.compile(r"'[^']*'")
 
 
 class Marks:
@@ -36,9 +41,13 @@ class Marks:
         return node.text if isinstance(node, Scalar) else None
 
     def located(self, problem: Problem) -> ConfigError:
-        """The problem at its place."""
+        """The problem at its place; what a variable holds is quoted by the variable's name."""
         location = self.at(problem.path, at_key=problem.at_key)
-        return ConfigError(location, problem.path, problem.message, problem.cure)
+        written = self.text(problem.path)
+        if written is None or problem.at_key or not refers_to_environment(written):
+            return ConfigError(location, problem.path, problem.message, problem.cure)
+        message = QUOTED.sub(lambda _: repr(written), problem.message, count=1)
+        return ConfigError(location, problem.path, message, problem.cure)
 
 
 def _child(node: Node, part: str | int) -> tuple[Node, Location] | None:

@@ -18,15 +18,16 @@ def identity_problems(source: config.Config, files: Mapping[str, bytes]) -> Iter
 def _token_problems(source: config.Config) -> Iterator[Problem]:
     consumers = {consumer.name for consumer in source.consumers}
     issuers: dict[str, str] = {}
-    tokens: dict[str, str] = {}
+    tokens: dict[str, int] = {}
     for index, token in enumerate(source.identity.bearer_tokens):
         path: Path = ("identity", "bearer_tokens", index)
         if token.consumer is not None and token.consumer not in consumers:
             cure = did_you_mean(token.consumer, consumers) or "declare it in `consumers`"
             yield Problem((*path, "consumer"), f"there is no consumer {token.consumer!r}", cure)
-        twin = tokens.setdefault(token.token.get_secret_value(), token.name)
-        if twin != token.name:
-            yield Problem((*path, "token"), f"the same token as {twin!r}", "give each identity a token of its own")
+        first = tokens.setdefault(token.token.get_secret_value(), index)
+        if first != index:
+            message = f"the token is that of entry {first + 1}, too"
+            yield Problem((*path, "token"), message, "give each identity a token of its own")
     for index, issuer in enumerate(source.identity.jwt):
         twin = issuers.setdefault(issuer.issuer, issuer.name)
         if twin != issuer.name:

@@ -146,3 +146,12 @@ def test_a_gateway_without_routes_answers_404_and_compiles() -> None:
     *refused, last = configuration.virtual_hosts[0].routes
     assert [item.name for item in refused] == [item.name for item in REFUSALS]
     assert (last.name, last.direct_response.status) == (names.NO_ROUTE, 404)
+
+
+def test_what_a_variable_holds_is_never_quoted() -> None:
+    written = config(routes=[route(upstream="${UPSTREAM}")], defaults={"plan": "${PLAN}"})
+    with pytest.raises(InvalidConfig) as caught:
+        compiled(written, {"UPSTREAM": "of-a-secret", "PLAN": "of-a-secret"})
+
+    assert ["there is no plan '${PLAN}'" in str(caught.value), "of-a-secret" in str(caught.value)] == [True, False]
+    assert "there is no upstream '${UPSTREAM}'" in str(caught.value)
