@@ -13,13 +13,16 @@ from tollgate_cli.supervisor.asking import NoAnswer
 class Kind(StrEnum):
     """How a process is asked."""
 
+    ENVOY = "envoy"
     GRPC = "grpc"
     HTTP = "http"
     STORE = "store"
 
 
 def health(
-    kind: Annotated[Kind, typer.Argument(help="How to ask: grpc.health.v1, GET, or PING of a Redis-protocol store.")],
+    kind: Annotated[
+        Kind, typer.Argument(help="How to ask: Envoy's admin socket, grpc.health.v1, GET, or PING of a store.")
+    ],
     address: Annotated[
         str, typer.Argument(metavar="ADDRESS", help="unix:/PATH or HOST:PORT; for http, http://HOST:PORT/PATH.")
     ],

@@ -83,8 +83,9 @@ class Pod:
             list(pool.map(self._end_one, self.spec["containers"]))
 
     def _end_one(self, one: Mapping[str, Any]) -> None:
-        docker("exec", self.names[one["name"]], *one["lifecycle"]["preStop"]["exec"]["command"])
-        docker("stop", "--time", "10", self.names[one["name"]])
+        if "lifecycle" in one:
+            docker("exec", self.names[one["name"]], *one["lifecycle"]["preStop"]["exec"]["command"])
+        docker("stop", "--time", self.spec["terminationGracePeriodSeconds"], self.names[one["name"]])
 
 
 def _number(one: Mapping[str, Any], port: int | str) -> int:

@@ -9,7 +9,7 @@ import yaml
 
 from control_plane.compile import compile_file
 from tests.support.manifests.configuration import SECRET, complaint, known_variables
-from tollgate_cli.container.health import KINDS
+from tollgate_cli.container.health import question
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "compose"
 COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())
@@ -51,7 +51,13 @@ def test_its_health_is_asked_without_a_shell(service):
     test = service["healthcheck"]["test"]
 
     assert test[:4] == ["CMD", "python3", "-m", "tollgate_cli.container.health"]
-    assert test[4:5] in ([], *([kind] for kind in KINDS))
+    assert question(test[4:], {}) is not None
+
+
+def test_envoy_is_asked_beside_what_it_serves():
+    envoy = SERVICES["envoy"]
+
+    assert envoy["healthcheck"]["test"][4:] == ["envoy", envoy["environment"]["TOLLGATE_ENVOY_ADMIN"]]
 
 
 def test_its_image_can_be_another_one_and_has_a_version(service):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tollgate_cli.container.__main__ import parsed
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
 SHIPPED = ("python", "envoy", "all")
@@ -79,6 +81,12 @@ def test_it_says_what_it_is_how_to_stop_it_and_how_it_is(name):
     assert any("org.opencontainers.image.version" in label for stage in line for label in stage.all("LABEL"))
     assert [stop for stage in line for stop in stage.all("STOPSIGNAL")] == ["SIGTERM"]
     assert any(stage.all("HEALTHCHECK") for stage in line)
+
+
+def test_envoy_is_asked_beside_what_it_serves():
+    (check,) = STAGES["envoy"].all("HEALTHCHECK")
+
+    assert f'"envoy", "{parsed(["run"], {})[1].admin}"' in check
 
 
 def test_packages_are_checked_against_their_hashes():

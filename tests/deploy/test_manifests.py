@@ -1,6 +1,7 @@
 """The Kubernetes manifests, and every mistake that a validator of schemas lets pass, made in them on purpose."""
 
 from collections.abc import Callable
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,16 @@ def put(place: Any, **fields: Any) -> None:
     place.update(fields)
 
 
+def probe_command(it: Parts) -> list[str]:
+    command: list[str] = it.container("envoy")["livenessProbe"]["exec"]["command"]
+    return command
+
+
+def drain_hook() -> Any:
+    flags = ("--drain-delay", "5", "--drain-patience", "60")
+    return {"preStop": {"exec": {"command": ["python3", "-m", "tollgate_cli.container", "outlast", *flags]}}}
+
+
 BROKEN = [
     # names
     ("a name with capitals", lambda it: put(it.configuration["metadata"], name="Tollgate"), "is no valid name"),
@@ -120,13 +131,21 @@ BROKEN = [
     ("one port twice", lambda it: put(it.container("authz")["ports"][0], containerPort=9102), "taken twice"),
     ("two handlers of a probe", lambda it: put(it.container("envoy")["livenessProbe"], tcpSocket={"port": "http"}),
      "exactly one handler, not 2"),
-    ("no handler of a probe", lambda it: it.container("envoy")["livenessProbe"].pop("httpGet"),
+    ("no handler of a probe", lambda it: it.container("envoy")["livenessProbe"].pop("exec"),
      "exactly one handler, not 0"),
+    ("Envoy's life through its own listener",
+     lambda it: put(it.container("envoy"), livenessProbe=it.container("envoy")["readinessProbe"]),
+     "livenessProbe: does not ask Envoy at"),
+    ("a probe of a kind that is not there", lambda it: probe_command(it).insert(3, "listeners"),
+     "livenessProbe: does not ask Envoy at"),
+    ("a probe of another socket",
+     lambda it: put(it.variable("envoy", "TOLLGATE_ENVOY_ADMIN"), value="unix:/run/tollgate/admin.sock"),
+     "livenessProbe: does not ask Envoy at unix:/run/tollgate/admin.sock"),
     ("a probe of an undeclared port", lambda it: put(it.container("authz")["livenessProbe"]["grpc"], port=9103),
      "asks the port 9103"),
     ("a gRPC probe by name", lambda it: put(it.container("authz")["livenessProbe"]["grpc"], port="authz-health"),
      "take the number"),
-    ("a probe without a path", lambda it: put(it.container("envoy")["livenessProbe"]["httpGet"], path="health"),
+    ("a probe without a path", lambda it: put(it.container("envoy")["readinessProbe"]["httpGet"], path="health"),
      "asks for no path"),
     ("no readiness", lambda it: it.container("envoy").pop("readinessProbe"), "has no readinessProbe"),
     ("liveness that must succeed twice", lambda it: put(it.container("envoy")["livenessProbe"], successThreshold=2),
@@ -170,8 +189,24 @@ BROKEN = [
     ("another ServiceAccount", lambda it: put(it.pod, serviceAccountName="other"), "no ServiceAccount other"),
     ("a StatefulSet without its Service", lambda it: put(it.store["spec"], serviceName="other"), "no headless Service"),
     # endings
-    ("a drain longer than the pod's end", lambda it: put(it.pod, terminationGracePeriodSeconds=60), "the pod has 60 s"),
-    ("an authorizer that leaves first", lambda it: it.container("authz").pop("lifecycle"), "while Envoy is drained"),
+    ("a pod's end before the drain's", lambda it: put(it.pod, terminationGracePeriodSeconds=60), "the pod has 60 s"),
+    ("a pod's end just when the last one goes", lambda it: put(it.pod, terminationGracePeriodSeconds=85),
+     "authz: ends after 85 s at most, the pod has 85 s"),
+    ("a drain that its container does not know of",
+     lambda it: put(it.variable("envoy", "TOLLGATE_DRAIN_PATIENCE"), value="120"),
+     "envoy: ends after 130 s at most, the pod has 90 s"),
+    ("a drain that its neighbours do not know of",
+     lambda it: put(it.variable("envoy", "TOLLGATE_DRAIN_PATIENCE"), value="65"), "75 s, while Envoy may need 75 s"),
+    ("Envoy drained twice", lambda it: put(it.container("envoy"), lifecycle=drain_hook()),
+     "envoy: ends after 135 s at most"),
+    ("a sleep before the drain",
+     lambda it: put(it.container("envoy"), lifecycle={"preStop": {"sleep": {"seconds": 9}}}),
+     "authz: is told to stop after 75 s, while Envoy may need 79 s"),
+    ("a hook of somebody else's",
+     lambda it: put(it.container("envoy"), lifecycle={"preStop": {"exec": {"command": ["sleep", "65"]}}}),
+     "nobody knows how long"),
+    ("an authorizer that leaves first", lambda it: it.container("authz").pop("lifecycle"),
+     "authz: is told to stop after 0 s, while Envoy may need 70 s"),
     # security
     ("root", lambda it: put(it.pod["securityContext"], runAsUser=0), "runAsUser is not 10001"),
     ("root by a container", lambda it: put(it.container("envoy")["securityContext"], runAsUser=0), "loosens the pod's"),
@@ -194,7 +229,7 @@ BROKEN = [
     ("an address that is none", lambda it: put(it.variable("authz", "TOLLGATE_LISTEN"), value="/run/authz.sock"),
      "is no address"),
     ("a hook with a flag that nobody has",
-     lambda it: it.container("envoy")["lifecycle"]["preStop"]["exec"]["command"].append("--now"), "preStop: "),
+     lambda it: it.container("authz")["lifecycle"]["preStop"]["exec"]["command"].append("--now"), "preStop: "),
     ("a module that is not there", lambda it: put(it.container("authz"), command=["python", "-m", "authz"]),
      "there is no module authz"),
     ("a configuration that is not mounted",
@@ -215,6 +250,35 @@ def test_a_mistake_is_found(mistake: Break, said: str, manifests, tmp_path):
     mistake(Parts(manifests))
 
     assert any(said in finding for finding in findings(manifests, tmp_path)), findings(manifests, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "protocol", "allowed"),
+    [
+        pytest.param("93.184.215.14", 443, "TCP", True, id="an upstream"),
+        pytest.param("169.254.20.10", 53, "UDP", True, id="the DNS cache of a node"),
+        pytest.param("169.254.20.10", 53, "TCP", True, id="the DNS cache of a node, long answers"),
+        pytest.param("169.254.20.10", 80, "TCP", False, id="nothing else of the node"),
+        pytest.param("169.254.169.254", 80, "TCP", False, id="the metadata service of a cloud"),
+        pytest.param("169.254.169.254", 53, "UDP", False, id="its resolver"),
+        pytest.param("fd00:ec2::254", 80, "TCP", False, id="the metadata service over IPv6"),
+    ],
+)
+def test_where_a_gateway_may_connect_to(address, port, protocol, allowed, manifests):
+    rules = Parts(manifests).policy["spec"]["egress"]
+
+    assert any(egress_allows(rule, address, port, protocol) for rule in rules) == allowed
+
+
+def egress_allows(rule: Any, address: str, port: int, protocol: str) -> bool:
+    """Whether a rule lets a pod connect to what is no pod."""
+    blocks = [peer["ipBlock"] for peer in rule["to"] if "ipBlock" in peer]
+    named = any(
+        ip_address(address) in ip_network(block["cidr"])
+        and not any(ip_address(address) in ip_network(hole) for hole in block.get("except", []))
+        for block in blocks
+    )
+    return named and ("ports" not in rule or {"port": port, "protocol": protocol} in rule["ports"])
 
 
 def test_what_kubernetes_reads_has_no_anchors_left(manifests):

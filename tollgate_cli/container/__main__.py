@@ -1,4 +1,4 @@
-"""`python -m tollgate_cli.container`: `run` Envoy, `drain` it, or `outlast` it.
+"""`python -m tollgate_cli.container`: `run` Envoy, or `outlast` it.
 
 Exit codes: 0 done, 1 failed with the reason on stderr, 2 wrong usage.
 """
@@ -14,11 +14,10 @@ from service_kit.clock import SystemClock
 from service_kit.endpoint import EndpointError, UnixEndpoint
 from service_kit.settings import SettingsParser, environment
 from tollgate_cli.container.envoy import Settings, follow_signals, outlast, run
-from tollgate_cli.supervisor.drain import drain
 from tollgate_cli.supervisor.envoy import BootstrapError
 from tollgate_cli.supervisor.memory import VARIABLE, SizeError, envoy_memory
 
-ACTIONS = ("run", "drain", "outlast")
+ACTIONS = ("run", "outlast")
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -36,7 +35,9 @@ def parsed(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, Settin
     parser = SettingsParser(
         prog="python -m tollgate_cli.container", description="Envoy in a container of its own", environ=environ
     )
-    parser.add_argument("action", choices=ACTIONS, help="run Envoy; drain it; wait until it has gone")
+    parser.add_argument(
+        "action", choices=ACTIONS, help="run Envoy, and drain it before it stops; wait until it has gone"
+    )
     parser.setting("--control-plane", help="address of the xDS server", default="unix:/run/tollgate/xds.sock")
     parser.setting("--envoy-admin", help="socket of Envoy's admin interface", default="unix:/run/tollgate/envoy.sock")
     parser.setting("--envoy-binary", help="Envoy", default="envoy")
@@ -84,10 +85,7 @@ async def _done(action: str, settings: Settings) -> int:
         stop = asyncio.Event()
         follow_signals(stop)
         return await run(settings, clock, stop)
-    if action == "drain":
-        await drain(settings.admin, patience=settings.drain_patience, clock=clock, delay=settings.drain_delay)
-    else:
-        await outlast(settings.admin, patience=settings.drain_patience, clock=clock)
+    await outlast(settings.admin, patience=settings.drain_patience, clock=clock)
     return 0
 
 

@@ -12,24 +12,35 @@ from collections.abc import Mapping, Sequence
 
 from service_kit.endpoint import Endpoint, EndpointError, TcpEndpoint, UnixEndpoint, parse_endpoint
 from service_kit.settings import environment
-from tollgate_cli.supervisor.asking import ASK_TIMEOUT, NoAnswer, answer_of
+from tollgate_cli.supervisor.asking import ASK_TIMEOUT, NoAnswer, admin_answer, answer_of
 
 URL_VARIABLE = "TOLLGATE_HEALTH_URL"
 DEFAULT_URL = "http://127.0.0.1:8800/health"
+# Whether Envoy's workers run, and how many listeners they have. `/ready` would also fail while Envoy drains, and says
+# LIVE without a listener once it has waited long enough for one.
+LISTENERS = "/stats?filter=^listener_manager\\.(workers_started|total_listeners_active)$"
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """The exit code."""
-    kind, *addresses = argv or ("http", environ.get(URL_VARIABLE) or DEFAULT_URL)
-    if kind not in KINDS or len(addresses) != 1:
+    asked = question(argv, environ)
+    if asked is None:
         sys.stderr.write(f"usage: python -m tollgate_cli.container.health {'|'.join(KINDS)} ADDRESS\n")
         return 2
     try:
-        ask(kind, addresses[0])
+        ask(*asked)
     except (EndpointError, NoAnswer) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     return 0
+
+
+def question(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """The kind and the address of what is asked; None where the usage is wrong."""
+    match argv or ("http", environ.get(URL_VARIABLE) or DEFAULT_URL):
+        case [kind, address] if kind in KINDS:
+            return kind, address
+    return None
 
 
 def ask(kind: str, address: str) -> None:
@@ -71,14 +82,26 @@ def _pong(text: str) -> None:
         raise NoAnswer(f"{address} answers {answer.decode(errors='replace').strip() or 'nothing'}")
 
 
+def _listens(text: str) -> None:
+    """Envoy's main thread answers, and its workers have listeners: asked beside them, so that no load, no limit and no
+    certificate of theirs has a say in it.
+    """
+    admin = parse_endpoint(text)
+    if not isinstance(admin, UnixEndpoint):
+        raise EndpointError(f"{text!r} is no socket of Envoy's admin interface: write unix:/path/to.sock")
+    gauges = [line.rpartition(": ")[2] for line in admin_answer(admin, "GET", LISTENERS).splitlines()]
+    if not gauges or "0" in gauges:
+        raise NoAnswer(f"{admin}: Envoy has no listeners yet: it waits for the control plane")
+
+
 def _stream(address: Endpoint) -> socket.socket:
     if isinstance(address, UnixEndpoint):
         return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     return socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET, socket.SOCK_STREAM)
 
 
-# grpc.health.v1, a GET that is answered with 200, the PING of a Redis-protocol store.
-KINDS = {"grpc": _serving, "http": _http, "store": _pong}
+# Envoy's admin interface, grpc.health.v1, a GET that is answered with 200, the PING of a Redis-protocol store.
+KINDS = {"envoy": _listens, "grpc": _serving, "http": _http, "store": _pong}
 
 
 if __name__ == "__main__":

@@ -17,13 +17,14 @@ async def drain(admin: UnixEndpoint, *, patience: float, clock: Clock, delay: fl
     """Returns when no request is in progress, after so many seconds, or when Envoy does not answer.
 
     For the time of the delay Envoy still takes connections, while it says that it is not ready: whoever balances the
-    load needs that long to notice.
+    load needs that long to notice. Then its ports are closed. A connection that is open is closed after its next answer
+    from the first moment on, because an Envoy that fails its health check ends them so.
     """
     try:
         await _ask(admin, "POST", "/healthcheck/fail")
         await asyncio.sleep(delay)
         deadline = clock.monotonic() + patience
-        await _ask(admin, "POST", "/drain_listeners?graceful")
+        await _ask(admin, "POST", "/drain_listeners")
         while await _active(admin) and clock.monotonic() < deadline:  # noqa: ASYNC110 - Envoy is another process
             await asyncio.sleep(DRAIN_POLL)
     except NoAnswer:

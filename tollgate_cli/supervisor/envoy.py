@@ -22,9 +22,11 @@ BINARY_VARIABLE = "TOLLGATE_ENVOY"
 BOOTSTRAP_FOLDERS = (REPOSITORY / "envoy", Path(sys.prefix) / "share" / "tollgate" / "envoy")
 # The same in every bootstrap.
 OVERLOAD = "overload.yaml"
+# What runs on a listener that an edit replaces may go on for ten minutes: a stream is not cut because another route
+# got a limit. `immediate` closes each of its connections after the next answer, so that requests move at once.
 # It writes its access log at once, because rows in its buffer would be lost where it is killed.
 ENVOY_FLAGS = (
-    "--disable-hot-restart", "--drain-time-s", "10", "--drain-strategy", "immediate",
+    "--disable-hot-restart", "--drain-time-s", "600", "--drain-strategy", "immediate",
     "--file-flush-interval-msec", "10", "--file-flush-min-size-kb", "0",
 )  # fmt: skip
 

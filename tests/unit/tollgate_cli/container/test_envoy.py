@@ -75,7 +75,7 @@ async def test_requests_in_progress_finish_before_envoy_stops(settings, script, 
         admin.active = 0
 
         assert await asyncio.wait_for(running, 20) == 0
-        assert admin.posts == ["/healthcheck/fail", "/drain_listeners?graceful"]
+        assert admin.posts == ["/healthcheck/fail", "/drain_listeners"]
 
 
 @pytest.mark.parametrize(

@@ -24,3 +24,9 @@ def test_wrong_usage(argv, capsys):
 def test_the_reason_is_one_line(tmp_path, capsys):
     assert main(["store", f"unix:{tmp_path}/none.sock"], {}) == 1
     assert capsys.readouterr().err.startswith(f"error: unix:{tmp_path}/none.sock gives no answer: ")
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1/", "http:///health", "http://127.0.0.1:http/", "http://[::1/"])
+def test_an_address_that_is_none_is_one_line_too(url, capsys):
+    assert main(["http", url], {}) == 1
+    assert capsys.readouterr().err == f"error: {url!r} is no address to ask: write http://HOST:PORT/PATH\n"

@@ -38,7 +38,7 @@ async def test_draining_fails_health_checks_closes_listeners_and_waits_for_the_l
     admin.active = 0
     await asyncio.wait_for(task, 5)
 
-    assert admin.posts == ["/healthcheck/fail", "/drain_listeners?graceful"]
+    assert admin.posts == ["/healthcheck/fail", "/drain_listeners"]
 
 
 async def test_patience_ends(envoy):

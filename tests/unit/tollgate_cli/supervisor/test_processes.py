@@ -47,7 +47,7 @@ def test_every_process_is_there_and_is_stopped():
         ),
         pytest.param(
             "envoy",
-            "-c /s/run/bootstrap.yaml --disable-hot-restart --drain-time-s 10 --drain-strategy immediate"
+            "-c /s/run/bootstrap.yaml --disable-hot-restart --drain-time-s 600 --drain-strategy immediate"
             " --file-flush-interval-msec 10 --file-flush-min-size-kb 0",
             id="envoy",
         ),
