@@ -126,6 +126,8 @@ class LiveConfiguration:
         self._status = Status(since=self._clock.now() if is_new else self._status.since)
         if is_new:
             self._went_live(checked, began)
+            for warning in await asyncio.to_thread(checked.warnings, self._clock.now()):
+                self._log.warning(warning)
 
     def _went_live(self, checked: Checked, began: float) -> None:
         took = self._clock.monotonic() - began
@@ -135,8 +137,6 @@ class LiveConfiguration:
         self._log.info(
             "configuration live", file=self._place.file, routes=len(checked.gateway.routes), seconds=round(took, 3)
         )
-        for warning in checked.warnings(self._clock.now()):
-            self._log.warning(warning)
 
     async def _release(self, checked: Checked) -> tuple[Snapshot, Snapshot]:
         try:

@@ -38,17 +38,6 @@ def indistinct(routes: Iterable[Route]) -> Iterator[tuple[Route, Route]]:
                 yield early, late
 
 
-def may_match_below(path: PathMatch, prefix: PathMatch) -> bool:
-    """Whether a template or expression may match a path that the prefix covers; of expressions, it is a guess."""
-    if path.kind is PathKind.REGEX:
-        least, most = _range(path.text)
-        begin = "/".join(("", *(part for part in prefix.segments if part is not None))).encode()
-        return least <= begin + b"\xff" and begin <= most
-    return len(path.segments) >= len(prefix.segments) and all(
-        None in (own, other) or own == other for own, other in zip(path.segments, prefix.segments, strict=False)
-    )
-
-
 def _shape(path: PathMatch) -> Hashable:
     """What paths of equal specificity have in common if they match the same; of expressions, nothing is known."""
     return None if path.kind is PathKind.REGEX else path.segments
@@ -80,9 +69,9 @@ def _by_value(group: Sequence[Route]) -> Iterator[tuple[Route, Iterable[Route]]]
 def _by_range(group: Sequence[Route]) -> Iterator[tuple[Route, Iterable[Route]]]:
     """Of expressions, only what they can begin with tells them apart."""
     under_way: list[Route] = []
-    for route in sorted(group, key=lambda route: _range(route.path.text)):
-        least, _ = _range(route.path.text)
-        under_way = [other for other in under_way if _range(other.path.text)[1] >= least]
+    for route in sorted(group, key=lambda route: possible_matches(route.path.text)):
+        least, _ = possible_matches(route.path.text)
+        under_way = [other for other in under_way if possible_matches(other.path.text)[1] >= least]
         yield route, tuple(under_way)
         under_way.append(route)
 
@@ -96,7 +85,7 @@ def _values(kind: str, conditions: Iterable[Condition]) -> dict[Tested, str]:
 
 
 @lru_cache(maxsize=16_384)
-def _range(expression: str) -> tuple[bytes, bytes]:
+def possible_matches(expression: str) -> tuple[bytes, bytes]:
     """Bounds of all texts that the expression can match."""
     bounds: tuple[bytes, bytes] = re2.compile(expression).possiblematchrange(RANGE_BYTES)
     return bounds

@@ -9,9 +9,7 @@ from pydantic import SecretStr
 from control_plane.config import model as config
 from control_plane.config.errors import Path, Problem
 from control_plane.config.values.pem import certificates
-from control_plane.ir import model as ir
-from control_plane.ir.overlap import may_match_below
-from control_plane.ir.routes import path_match
+from control_plane.ir.openings import openings
 from control_plane.ir.rules import accepted
 
 # What other gateways take for a variable.
@@ -41,26 +39,9 @@ def warnings(source: config.Config, now: float) -> Iterator[Problem]:
 
 
 def _openings(source: config.Config) -> Iterator[Problem]:
-    """Public routes that take, from a private prefix, requests which that would have asked for a credential."""
-    guarded = [written for written in source.routes if accepted(written, source)]
-    prefixes = [(written, path_match(written.match)) for written in guarded]
-    prefixes = [(written, path) for written, path in prefixes if path.kind is ir.PathKind.PREFIX]
-    for index, written in enumerate(source.routes):
-        path = path_match(written.match)
-        if accepted(written, source) or path.kind not in (ir.PathKind.TEMPLATE, ir.PathKind.REGEX):
-            continue
-        private = next((other.name for other, prefix in prefixes if _opens(written, path, other, prefix)), None)
-        if private is not None:
-            yield Problem(
-                ("routes", index, "match"),
-                f"it is public, and wins over the prefix of {private!r} where both match",
-                "begin it with other segments, or give it `auth`",
-            )
-
-
-def _opens(public: config.Route, path: ir.PathMatch, private: config.Route, prefix: ir.PathMatch) -> bool:
-    hosts, others = set(public.match.hosts), set(private.match.hosts)
-    return (not hosts or not others or bool(hosts & others)) and may_match_below(path, prefix)
+    for index, private in openings(source):
+        message = f"it is public, and wins over the prefix of {private!r} where both match"
+        yield Problem(("routes", index, "match"), message, "begin it with other segments, or give it `auth`")
 
 
 def _certificates(source: config.Config) -> Iterator[tuple[Path, SecretStr]]:

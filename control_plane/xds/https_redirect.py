@@ -4,7 +4,7 @@ from envoy.config.route.v3 import route_components_pb2 as route_pb
 from envoy.config.route.v3 import route_pb2 as route_configuration_pb
 
 from control_plane.xds import names
-from control_plane.xds.filters.chain import typed_per_filter_config
+from control_plane.xds.filters.chain import speak
 from control_plane.xds.routes.refusals import refusals
 
 HTTPS_PORT = 443  # RFC 9110, section 4.2.2: the port of an https URL that names none
@@ -17,7 +17,6 @@ def redirect_configuration(port: int) -> route_configuration_pb.RouteConfigurati
     route.redirect.response_code = route_pb.RedirectAction.PERMANENT_REDIRECT
     if port != HTTPS_PORT:
         route.redirect.port_redirect = port
-    for name, config in typed_per_filter_config(None).items():
-        route.typed_per_filter_config[name].CopyFrom(config)
+    speak(route, None)
     host = route_pb.VirtualHost(name="*", domains=["*"], routes=[*refusals(), route])
     return route_configuration_pb.RouteConfiguration(name=names.https_redirect(port), virtual_hosts=[host])

@@ -7,6 +7,7 @@ manager, `ChainLink.per_route` what a route says to them.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from envoy.config.route.v3 import route_components_pb2 as route_pb
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 
 from control_plane.ir.model import Gateway, Listener, Route
@@ -103,6 +104,12 @@ def typed_per_filter_config(route: Route | None) -> PerRoute:
     """What a route says to the filters, by filter name; of the answer to unmatched requests where `route` is None."""
     links = (link for link in FILTER_CHAIN if isinstance(link, ChainLink))
     return {name: config for link in links for name, config in link.per_route(route).items()}
+
+
+def speak(built: route_pb.Route, route: Route | None) -> None:
+    """Says to the filters what the route does, or an answer where there is none."""
+    for name, config in typed_per_filter_config(route).items():
+        built.typed_per_filter_config[name].CopyFrom(config)
 
 
 def internal_headers(route: Route) -> list[str]:

@@ -8,7 +8,7 @@ from envoy.config.route.v3 import route_pb2 as route_configuration_pb
 from control_plane.ir.model import DirectResponse, Forward, Gateway, Redirect, Route
 from control_plane.ir.order import ANY_HOST, covering_hosts, specificity
 from control_plane.xds import names
-from control_plane.xds.filters.chain import typed_per_filter_config
+from control_plane.xds.filters.chain import speak
 from control_plane.xds.filters.instance_limits import route_metadata
 from control_plane.xds.preflight import with_preflights
 from control_plane.xds.routes.answers import direct_response, redirect
@@ -61,13 +61,7 @@ def _route(route: Route) -> route_pb.Route:
         case DirectResponse():
             built.direct_response.CopyFrom(direct_response(route.action))
     change_headers(built, route)
-    _speak(built, route)
-    return built
-
-
-def _speak(built: route_pb.Route, route: Route) -> None:
-    """What a route says to the filters."""
-    for name, config in typed_per_filter_config(route).items():
-        built.typed_per_filter_config[name].CopyFrom(config)
+    speak(built, route)
     if route.limited_here:
         built.metadata.CopyFrom(route_metadata(route))
+    return built

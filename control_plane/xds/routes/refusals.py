@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from envoy.config.route.v3 import route_components_pb2 as route_pb
 
 from control_plane.xds import names
-from control_plane.xds.filters.chain import typed_per_filter_config
+from control_plane.xds.filters.chain import speak
 from service_kit import contract
 
 LABEL = "[A-Za-z0-9_-]+"
@@ -57,6 +57,5 @@ def refusal(name: str, status: int = 404) -> route_pb.Route:
         match=route_pb.RouteMatch(prefix="/"),
         direct_response=route_pb.DirectResponseAction(status=status),
     )
-    for filter_name, config in typed_per_filter_config(None).items():
-        built.typed_per_filter_config[filter_name].CopyFrom(config)
+    speak(built, None)
     return built
