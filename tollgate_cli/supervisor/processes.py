@@ -14,6 +14,7 @@ from tollgate_cli.supervisor.envoy import ENVOY_FLAGS
 from tollgate_cli.supervisor.layout import Layout
 
 STORE, CONTROL_PLANE, AUTHZ, RATELIMIT, ENVOY = "store", "control_plane", "authz", "ratelimit", "envoy"
+NAMES = (STORE, CONTROL_PLANE, AUTHZ, RATELIMIT, ENVOY)
 # Envoy first, so that nothing it still needs is gone; the store last, so that every counter is written.
 STOP_ORDER = (ENVOY, AUTHZ, RATELIMIT, CONTROL_PLANE, STORE)
 
