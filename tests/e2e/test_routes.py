@@ -385,4 +385,7 @@ def test_another_try_goes_to_another_endpoint(place: Place):
     responses = [place.get("/elsewhere") for _ in range(10)]
 
     assert {response.status_code for response in responses} == {200}
-    assert {place.gateway.logged(item.headers["x-request-id"])["attempts"] for item in responses} == {1, 2}
+    attempts = {place.gateway.logged(item.headers["x-request-id"])["attempts"] for item in responses}
+    # Endpoints take turns by tries: from the first request on that meets the dead one, each meets it first.
+    assert 2 in attempts
+    assert attempts <= {1, 2}
