@@ -12,7 +12,8 @@ from control_plane.admin.token import stored_token
 from control_plane.config.errors import InvalidConfig
 from control_plane.live import LiveConfiguration
 from control_plane.publisher import Publisher
-from control_plane.server.ads import Ads, xds_server
+from control_plane.server.ads import Ads
+from control_plane.server.transport import xds_server
 from control_plane.sources.files import FileSource
 from control_plane.xds.wiring import Wiring
 from service_kit.clock import SystemClock

@@ -7,11 +7,10 @@ A policy reaches the services before a route that needs it reaches Envoy, and le
 import asyncio
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass
 
 from control_plane.server.ads import Ads
 from control_plane.server.types import ENVOYS, SERVICES
-from control_plane.snapshot import EMPTY, Resource, Snapshot, snapshot
+from control_plane.snapshot import EMPTY, Release, Resource, Snapshot, snapshot
 from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, SECRET_TYPE
 from service_kit.clock import Clock
 from service_kit.log import Logger
@@ -27,14 +26,6 @@ REFERRED_TYPES = frozenset({SECRET_TYPE, CLUSTER_TYPE, ENDPOINTS_TYPE})
 
 
 Key = tuple[str, str]  # type URL and name
-
-
-@dataclass(frozen=True)
-class Release:
-    """What both groups of consumers are to run."""
-
-    envoy: Snapshot
-    policies: Snapshot
 
 
 class Publisher:

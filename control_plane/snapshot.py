@@ -12,17 +12,23 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One xDS resource as it goes on the wire: `body` is the serialized message of `type_url`."""
+    """One xDS resource as it goes on the wire: `body` is the serialized message of `type_url`.
+
+    `groups` are the groups of nodes that may see it, all where there are none. `ttl` is its lifetime in seconds: a
+    consumer that hears nothing of it for so long drops it.
+    """
 
     type_url: str
     name: str
     body: bytes = field(repr=False)
     version: str
+    groups: frozenset[str] = frozenset()
+    ttl: float | None = None
 
 
-def resource(type_url: str, name: str, body: bytes) -> Resource:
+def resource(type_url: str, name: str, body: bytes, groups: frozenset[str] = frozenset()) -> Resource:
     """The resource with its version computed from its content."""
-    return Resource(type_url, name, body, hashlib.blake2b(body, digest_size=8).hexdigest())
+    return Resource(type_url, name, body, hashlib.blake2b(body, digest_size=8).hexdigest(), groups)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,14 @@ class Snapshot:
     @cached_property
     def _versions(self) -> Mapping[str, str]:
         return {type_url: _version(named.values()) for type_url, named in self.resources.items()}
+
+
+@dataclass(frozen=True)
+class Release:
+    """What Envoys and what services are to run, made from one configuration."""
+
+    envoy: Snapshot
+    policies: Snapshot
 
 
 EMPTY = Snapshot(MappingProxyType({}))

@@ -14,6 +14,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from prometheus_client import CollectorRegistry
 
+from control_plane.server.admission import Refused, admitted
 from control_plane.server.metrics import XdsMetrics
 from control_plane.server.session import Session
 from control_plane.server.status import NodeStatus
@@ -22,29 +23,10 @@ from control_plane.server.types import GROUPS, ConsumerGroup, short_name
 from control_plane.server.wire import ADS_SERVICE, PROTOCOLS, Protocol, Received, ResponseBytes
 from control_plane.snapshot import EMPTY, Snapshot
 from service_kit.clock import Clock
-from service_kit.endpoint import Endpoint, EndpointError, TcpEndpoint
-from service_kit.health import Health
 from service_kit.log import Logger
 from service_kit.race import first_ended
-from service_kit.serve import GRPC_OPTIONS, server_port
-from service_kit.settings import TlsFiles
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
-
-# Seconds that a stopping server gives the streams to take their last status.
-STOP_GRACE = 1.0
-# A client may ask for a sign of life this often; more is taken for an attack (gRPC closes the connection).
-CLIENT_PING_MS = 5_000
-SERVER_OPTIONS = (*GRPC_OPTIONS, ("grpc.http2.min_ping_interval_without_data_ms", CLIENT_PING_MS))
-
-
-class Refused(Exception):  # noqa: N818 - an answer to the client, not a fault of the program
-    """A stream that is ended by us, with the status that the client is to see."""
-
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 class Ads:
@@ -131,24 +113,13 @@ class Ads:
         received = await _next_request(protocol, context)
         if received is None:
             return
-        group = self._admit(received)
+        group = admitted(received.node, self._groups)
         nonce_prefix = secrets.token_hex(4)  # a nonce of an earlier stream must mean nothing on this one
         nonces = (f"{nonce_prefix}-{number}" for number in itertools.count(1))
         session = Session(received.node, group, protocol, nonces, self._clock)
         with self._connected(session):
             self._take(session, received)
             await first_ended(self._read(session, context), self._write(session, context))
-
-    def _admit(self, received: Received) -> ConsumerGroup:
-        node = received.node
-        if not node.id:
-            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "the first request of a stream must state node.id")
-        group = self._groups.get(node.cluster)
-        if group is None:
-            known = ", ".join(sorted(self._groups))
-            message = f"node.cluster {node.cluster!r} is served nothing here; known are {known}"
-            raise Refused(grpc.StatusCode.PERMISSION_DENIED, message)
-        return group
 
     @contextmanager
     def _connected(self, session: Session) -> Iterator[None]:
@@ -219,34 +190,3 @@ async def _next_request(protocol: Protocol, context: Context) -> Received | None
     if not received.request.type_url:
         raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "a request on an ADS stream must state its type_url")
     return received
-
-
-class XdsServer:
-    """An ADS server that is bound to its address; `port` is the real one where the endpoint's was 0."""
-
-    def __init__(self, ads: Ads, server: grpc.aio.Server, port: int) -> None:
-        self.port = port
-        self._ads = ads
-        self._server = server
-
-    async def start(self) -> None:
-        await self._server.start()
-
-    async def stop(self) -> None:
-        """Ends the streams with UNAVAILABLE, so that clients come back to whoever is there next."""
-        self._ads.close_streams()
-        await self._server.stop(STOP_GRACE)
-
-
-def xds_server(ads: Ads, endpoint: Endpoint, tls: TlsFiles | None, health: Health | None = None) -> XdsServer:
-    """The ADS server on its address. Policies hold secrets: they leave by a Unix socket or by mutual TLS only."""
-    if isinstance(endpoint, TcpEndpoint) and tls is None:
-        raise EndpointError(
-            f"the xDS server on {endpoint} would send secrets in the clear: "
-            "give --tls-certificate, --tls-private-key and --tls-authority, or listen on unix:/path/to.sock"
-        )
-    server = grpc.aio.server(options=SERVER_OPTIONS)
-    server.add_generic_rpc_handlers((ads.rpc(),))
-    if health is not None:
-        health.add_to(server)
-    return XdsServer(ads, server, server_port(server, endpoint, tls))

@@ -22,7 +22,8 @@ from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry
 
 from control_plane.publisher import Publisher
-from control_plane.server.ads import Ads, XdsServer, xds_server
+from control_plane.server.ads import Ads
+from control_plane.server.transport import XdsServer, xds_server
 from control_plane.snapshot import Resource, resource
 from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTES_TYPE, SECRET_TYPE
 from service_kit.clock import SystemClock
