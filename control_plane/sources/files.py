@@ -4,7 +4,8 @@ Directories are watched, not files: an editor replaces a file, a mounted ConfigM
 deployment deletes and writes anew. Whether anything changed is then decided by content, so that noise in the same
 directory reloads nothing. Whether the new content is any good is for the reader of the file to say.
 
-A file that is written in place is left alone while somebody has it open for writing, or wrote to it a moment ago.
+A file that is written in place is left alone while somebody has it open for writing, or wrote to it a moment ago. One
+that took the place of another is whole: it waits only for others that are replaced along with it.
 """
 
 import asyncio
@@ -29,6 +30,8 @@ LOOK_ANYWAY_MS: Final = 500
 # A file is whole when it stayed the same for so long and nobody has it open for writing; seconds. A writer that closes
 # a file half-written, or cannot be seen, and pauses for longer is taken to be done.
 SETTLED_AFTER: Final = 0.25
+# The same of files that were replaced: so long is waited for the next one of a burst, as a checkout makes them.
+REPLACED_AFTER: Final = 0.1
 # Files that never settle are read after so long: a writer that never closes must not keep every change from going live.
 LONGEST_WRITE: Final = 10.0
 # As many symbolic links as Linux follows (path_resolution(7)).
@@ -90,27 +93,39 @@ class FileSource:
                     return
                 is_new = looked is None or await self._stamps() != looked
                 if is_new:
-                    looked = await self._settled()
+                    looked = await self._settled(looked)
                     yield frozenset(looked)
                 if (heard or is_new) and await self._directories() != directories:
                     return
 
-    async def _settled(self) -> Stamps:
-        """The files, once nobody writes to them any more."""
+    async def _settled(self, looked: Stamps | None) -> Stamps:
+        """The files, once nobody writes to them any more; `looked` is what they were before."""
         before = await self._stamps()
         for _ in range(round(LONGEST_WRITE / SETTLED_AFTER)):
-            await asyncio.sleep(SETTLED_AFTER)
+            replaced = looked is not None and await asyncio.to_thread(self._are_replaced, looked, before)
+            await asyncio.sleep(REPLACED_AFTER if replaced else SETTLED_AFTER)
             now = await self._stamps()
             if now == before and not await asyncio.to_thread(self._writers.write_to, now):
                 break
             before = now
         return before
 
+    def _are_replaced(self, before: Stamps, now: Stamps) -> bool:
+        """Whether every file that changed is another one than before, which nobody is writing to for certain."""
+        changed = [file for file, at in now.items() if before.get(file) != at]
+        others = all(_is_another(before.get(file), now[file]) for file in changed)
+        return others and self._writers.have_left(file for file in changed if now[file] is not None)
+
     async def _stamps(self) -> Stamps:
         return await asyncio.to_thread(_stamps, self._path, self._named)
 
     async def _directories(self) -> frozenset[Path]:
         return await asyncio.to_thread(_all_directories, self._path, self._named)
+
+
+def _is_another(before: Stamp, now: Stamp) -> bool:
+    """Whether the path names another file than before: the device or the inode differs."""
+    return before is None or now is None or before[:2] != now[:2]
 
 
 def _digests(files: Iterable[Path]) -> Mapping[Path, Digest]:

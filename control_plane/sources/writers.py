@@ -21,25 +21,30 @@ class Writers:
 
     def write_to(self, files: Iterable[Path]) -> bool:
         """Whether one of the files is open for writing."""
-        return any(self._writes_to(file) for file in files)
+        return any(self._writes_to(file) is True for file in files)
 
-    def _writes_to(self, file: Path) -> bool:
+    def have_left(self, files: Iterable[Path]) -> bool:
+        """Whether the kernel told of each of the files that nobody has it open for writing."""
+        return all(self._writes_to(file) is False for file in files)
+
+    def _writes_to(self, file: Path) -> bool | None:
+        """Whether the file is open for writing; None where that cannot be told."""
         try:
             if not file.is_file():
-                return False
+                return None
             descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
-            return False
+            return None
         try:
             refused = _is_refused(descriptor)
             device = os.fstat(descriptor).st_dev
         except OSError:
-            return False
+            return None
         finally:
             os.close(descriptor)
         if not refused:
             self._devices.add(device)
-        return refused and device in self._devices
+        return refused if device in self._devices else None
 
 
 def _is_refused(descriptor: int) -> bool:

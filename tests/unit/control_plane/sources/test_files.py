@@ -70,6 +70,18 @@ async def test_an_editor_that_replaces_the_file(config):
             await follower.reads(text)
 
 
+async def test_a_file_that_was_replaced_is_whole(config, monkeypatch):
+    """One that is written in place would settle in an hour only."""
+    async with following(config) as follower:
+        await follower.reads("first")
+        monkeypatch.setattr(files, "SETTLED_AFTER", 3600.0)
+        monkeypatch.setattr(files, "LONGEST_WRITE", 7200.0)
+        draft = config.with_suffix(".swp")
+        draft.write_text("second")
+        draft.replace(config)
+        await follower.reads("second")
+
+
 async def test_a_file_that_is_deleted_and_written_anew(config):
     async with following(config) as follower:
         await follower.reads("first")

@@ -40,6 +40,17 @@ def test_a_writer_in_another_process_is_seen(file):
     assert not writers.write_to([file])
 
 
+def test_nobody_writes_for_certain_where_the_kernel_tells(file, tmp_path):
+    writers = Writers()
+    assert writers.have_left([file])
+
+    with file.open("a"):
+        assert not writers.have_left([file])
+
+    assert not writers.have_left([file, tmp_path])
+    assert writers.have_left([file])
+
+
 def test_readers_do_not_count(file):
     with file.open():
         assert not Writers().write_to([file])
