@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test test-containers images bench check fmt format lint types imports generated gen golden lock clean
+.PHONY: help setup dev run test conformance test-containers images bench check fmt format lint types imports generated gen golden lock clean
 BIN := .venv/bin
 export PYTHON ?= python3
 
@@ -17,6 +17,9 @@ run: setup ## the quickstart: gateway, agents, login and language model; STATE_D
 
 test: dev ## the tests; ARGS=... are pytest's
 	@$(BIN)/python -m pytest $(ARGS)
+
+conformance: dev ## tests every statement of docs/xds-conformance.md on three kinds of clients, and prints the table
+	@$(BIN)/python -m tests.conformance --edits 1000 $(ARGS)
 
 bench: dev ## what a request costs, side by side with bare Envoy, in four minutes; ARGS=--quick for a look
 	@$(BIN)/python -m bench $(ARGS)
@@ -48,9 +51,10 @@ generated: dev
 fmt: dev ## formats, and repairs what can be repaired
 	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format
 
-gen: dev ## generates tollgate_pb/ from protos/, and the tables of docs/reference.md
+gen: dev ## generates tollgate_pb/ from protos/, the tables of docs/reference.md, and docs/xds-conformance.md
 	@$(BIN)/python scripts/gen.py
 	@$(BIN)/python scripts/reference.py
+	@$(BIN)/python -m tests.conformance --page
 
 golden: dev ## rewrites the expected output of the golden cases; read the difference before committing it
 	@$(BIN)/python -m pytest tests/golden --update-golden

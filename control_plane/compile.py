@@ -1,29 +1,20 @@
 """The pipeline on one screen: YAML -> model -> intermediate representation -> resources and policies -> snapshots."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from control_plane.config.errors import InvalidConfig
-from control_plane.config.load import Loaded, load
-from control_plane.consistency import checked
-from control_plane.ir.build import build
+from control_plane.config.errors import InvalidConfig, Location
+from control_plane.config.load import Known, Loaded, load
+from control_plane.consistency import Inspector
+from control_plane.ir.build import Builder
 from control_plane.ir.model import Gateway
 from control_plane.ir.warnings import warnings
-from control_plane.policies.authz import authz_policy
-from control_plane.policies.limits import limit_sets
-from control_plane.snapshot import Resource, Snapshot, resource, snapshot
-from control_plane.xds import names
-from control_plane.xds.clusters.endpoints import endpoints
-from control_plane.xds.clusters.services import service_clusters
-from control_plane.xds.clusters.upstream import upstream_cluster
-from control_plane.xds.https_redirect import redirect_configuration
-from control_plane.xds.listener.listeners import listeners
-from control_plane.xds.packing import serialized
-from control_plane.xds.routes import route_configuration
-from control_plane.xds.secrets import secrets
+from control_plane.resources import Resources
+from control_plane.snapshot import EMPTY, Release, Resource, Snapshot, snapshot
 from control_plane.xds.wiring import Wiring
-from service_kit import contract
+from service_kit.collector import without_collections
 from service_kit.endpoint import TcpEndpoint
 
 
@@ -53,6 +44,14 @@ class Checked:
     def admin_address(self) -> TcpEndpoint:
         return self.loaded.config.admin.address
 
+    def place(self, kind: str, name: str) -> Location:
+        """Where a route, upstream or listener was written; `kind` is the section's key."""
+        return self.loaded.marks.at((kind, self._route_places[name] if kind == "routes" else name), at_key=True)
+
+    @cached_property
+    def _route_places(self) -> Mapping[str, int]:
+        return {route.name: index for index, route in enumerate(self.loaded.config.routes)}
+
     def warnings(self, now: float) -> tuple[str, ...]:
         """What the admin should hear of although it is enforced; `now` in seconds since the epoch."""
         found = warnings(self.loaded.config, now)
@@ -61,38 +60,71 @@ class Checked:
 
 def compile_file(path: Path | None, environ: Mapping[str, str]) -> Checked:
     """The configuration of this file or directory, or the environment's preset; InvalidConfig with every mistake."""
-    loaded = load(path, environ)
-    built = build(loaded.config, loaded.referenced)
+    return _meant(load(path, environ), Builder())
+
+
+def snapshots(gateway: Gateway, wiring: Wiring) -> tuple[Snapshot, Snapshot]:
+    """All that an Envoy and all that the services are told; InconsistentSnapshot where the compiler is at fault."""
+    release = _release(gateway, Resources(wiring), Inspector(), Release(EMPTY, EMPTY))
+    return release.envoy, release.policies
+
+
+class Compiler:
+    """Compiles one configuration after the other, by one thread at a time; an edit costs what it changes.
+
+    What is made of the same as before is the same object as before: routes, upstreams, resources, and the mapping of a
+    type. Nothing is remembered but of the last good configuration and the last one tried.
+    """
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._known = Known()
+        self._builder = Builder()
+        self._resources = Resources(wiring)
+        self._inspector = Inspector()
+        self._last = Release(EMPTY, EMPTY)
+
+    def read(self, path: Path | None, environ: Mapping[str, str]) -> Checked:
+        """As compile_file."""
+        with without_collections():
+            return _meant(load(path, environ, self._known), self._builder)
+
+    def meant(self, loaded: Loaded) -> Checked:
+        """What a configuration means that was loaded from elsewhere; InvalidConfig where it cannot be enforced."""
+        with without_collections():
+            return _meant(loaded, self._builder)
+
+    def release(self, gateway: Gateway) -> Release:
+        """As snapshots."""
+        self._last = self.trial(gateway)
+        self._resources.succeeded()
+        self._inspector.succeeded()
+        return self._last
+
+    def trial(self, gateway: Gateway) -> Release:
+        """The release of what may not go live, or of a part of a gateway; nothing of the last release is forgotten."""
+        self._resources.begin()
+        self._inspector.begin()
+        with without_collections():
+            return _release(gateway, self._resources, self._inspector, self._last)
+
+
+def _meant(loaded: Loaded, builder: Builder) -> Checked:
+    built = builder.build(loaded.config, loaded.referenced)
     if built.gateway is None:
         raise InvalidConfig(map(loaded.marks.located, built.problems), loaded.files)
     return Checked(loaded, built.gateway)
 
 
-def snapshots(gateway: Gateway, wiring: Wiring) -> tuple[Snapshot, Snapshot]:
-    """All that an Envoy and all that the services are told; InconsistentSnapshot where the compiler is at fault."""
-    policies = snapshot(_policy_resources(gateway))
-    return checked(snapshot(_envoy_resources(gateway, wiring)), policies), policies
+def _release(gateway: Gateway, resources: Resources, inspector: Inspector, last: Release) -> Release:
+    envoy = _as_before(resources.of_envoy(gateway), last.envoy)
+    policies = _as_before(resources.of_services(gateway), last.policies)
+    return Release(inspector.checked(envoy, policies), policies)
 
 
-def _envoy_resources(gateway: Gateway, wiring: Wiring) -> Iterator[Resource]:
-    for item in gateway.listeners:
-        for listener in listeners(gateway, item, wiring):
-            yield resource(names.LISTENER_TYPE, listener.name, bytes(listener))
-    yield resource(names.ROUTES_TYPE, names.ROUTES, serialized(route_configuration(gateway)))
-    for port in sorted({item.https_redirect for item in gateway.listeners if item.https_redirect is not None}):
-        routes = redirect_configuration(port)
-        yield resource(names.ROUTES_TYPE, routes.name, serialized(routes))
-    for cluster in service_clusters(wiring):
-        yield resource(names.CLUSTER_TYPE, cluster.name, serialized(cluster))
-    for upstream in gateway.upstreams:
-        yield resource(names.CLUSTER_TYPE, upstream.name, serialized(upstream_cluster(upstream)))
-        if upstream.resolved:
-            yield resource(names.ENDPOINTS_TYPE, upstream.name, serialized(endpoints(upstream)))
-    for secret in secrets(gateway):
-        yield resource(names.SECRET_TYPE, secret.name, serialized(secret))
+def _as_before(resources: Iterable[Resource], before: Snapshot) -> Snapshot:
+    """The snapshot of these resources; what is as it was, of the same objects."""
+    return snapshot(_same(item, before.of(item.type_url).get(item.name)) for item in resources).sharing(before)
 
 
-def _policy_resources(gateway: Gateway) -> Iterator[Resource]:
-    yield resource(contract.AUTHZ_POLICY_TYPE, contract.AUTHZ_POLICY_NAME, serialized(authz_policy(gateway)))
-    for name, limits in limit_sets(gateway):
-        yield resource(contract.LIMIT_SET_TYPE, name, serialized(limits))
+def _same(item: Resource, before: Resource | None) -> Resource:
+    return before if before is not None and before == item else item

@@ -1,32 +1,41 @@
-"""The live configuration: what the file says now, or the last of it that could be enforced.
+"""The live configuration: what the file says now, or the last of it that its consumers run.
 
 A change is compiled, checked, shown to the real Envoy where its binary is at hand, and only then published. One that
-fails at any step changes nothing: it is logged with its line, counted, and shown in the status.
+fails before that changes nothing. What consumers refuse is traced to its line and held back, and the rest goes live.
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from control_plane.certificates import Expiry
-from control_plane.compile import Checked, compile_file, snapshots
+from control_plane.compile import Checked
 from control_plane.config.errors import ConfigError, InvalidConfig, Problem
-from control_plane.config.files import Digest
-from control_plane.config.load import source_place
-from control_plane.consistency import InconsistentSnapshot
-from control_plane.envoy_check import envoy_verdict
+from control_plane.gate.candidate import Candidate, HeldBack
+from control_plane.gate.gate import Gate, HeldBackGauge
+from control_plane.history.entries import Pin, Result
+from control_plane.operations import CannotRollBack, NoSuchEntry
+from control_plane.outcome import Outcome
 from control_plane.publisher import Publisher
-from control_plane.snapshot import Snapshot
-from control_plane.xds.wiring import Wiring
+from control_plane.reader import Reader
+from control_plane.record import NodeSays, Record
+from control_plane.snapshot import Release
 from service_kit.clock import Clock
 from service_kit.log import Logger
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from control_plane.config.files import Digest
+
 # Seconds.
 COMPILE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# So many published configurations are remembered: a verdict may come late.
+REMEMBERED = 8
 
 
 class Metrics:
@@ -34,22 +43,41 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.loads = Counter("tollgate_config_loads", "Configurations read, by result", ["result"], registry=registry)
-        self.valid = Gauge(
-            "tollgate_config_valid", "1 while the file on disk is the one that is live", registry=registry
+        self.valid = Gauge("tollgate_config_valid", "1 while all that the file on disk says is live", registry=registry)
+        self.rolled_back = Gauge(
+            "tollgate_config_rolled_back", "1 while an earlier configuration is live on purpose", registry=registry
         )
         self.compiled = Histogram(
             "tollgate_config_compile_seconds", "From a changed file to a publishable snapshot",
             buckets=COMPILE_BUCKETS, registry=registry,
         )  # fmt: skip
         self.certificates = Expiry(registry)
+        self.held_back = HeldBackGauge(registry)
 
 
 @dataclass(frozen=True)
 class Status:
-    """What is live and what was wrong with the last change; times in seconds since the epoch."""
+    """What is live and what was wrong with the last change; times in seconds since the epoch.
+
+    `rolled_back` is the entry of the history that is live on purpose. `restored` says why one is live although nobody
+    asked for it: the file was broken at the start.
+    """
 
     since: float
     errors: tuple[str, ...] = ()
+    held: tuple[HeldBack, ...] = ()
+    number: int | None = None
+    rolled_back: Pin | None = None
+    restored: str = ""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A configuration as it was published, and its number in the history."""
+
+    release: Release
+    candidate: Candidate
+    number: int | None
 
 
 class LiveConfiguration:
@@ -57,116 +85,315 @@ class LiveConfiguration:
 
     def __init__(
         self,
-        path: Path | None,
-        *,
-        environ: Mapping[str, str],
-        wiring: Wiring,
-        envoy: Path | None,
+        reader: Reader,
+        gate: Gate,
         publisher: Publisher,
+        outcomes: asyncio.Queue[Outcome],
+        record: Record,
+        *,
         log: Logger,
         clock: Clock,
         registry: CollectorRegistry,
     ) -> None:
-        self._path = path
-        self._place = source_place(path)
-        self._environ = environ
-        self._wiring = wiring
-        self._envoy = envoy
+        self._reader = reader
+        self._gate = gate
         self._publisher = publisher
+        self._outcomes = outcomes
+        self._record = record
         self._log = log
         self._clock = clock
         self._metrics = Metrics(registry)
-        self._current: Checked | None = None
-        self._published: tuple[Snapshot, Snapshot] | None = None
-        self._status = Status(since=clock.now())
-        self._metrics.valid.set_function(lambda: float(self._current is not None and not self.status.errors))
+        self._busy = asyncio.Lock()  # one configuration at a time: a change, a rollback, or what consumers say
+        self._published: tuple[Published, ...] = ()
+        self._live: Published | None = None
+        self._since = clock.now()
+        self._errors: tuple[str, ...] = ()
+        self._pin: Pin | None = None
+        self._restored = ""
+        self._waiting: Checked | None = None  # the file's, where it follows the last good one
+        self._metrics.valid.set_function(self._is_valid)
+        self._metrics.rolled_back.set_function(lambda: float(self._pin is not None))
         self.files: Mapping[Path, Digest] = {}
 
     @property
     def current(self) -> Checked:
         """The configuration that is live; start() has made one so."""
-        if self._current is None:
+        return self.published.candidate.checked
+
+    @property
+    def published(self) -> Published:
+        """What is served, and what it was made from."""
+        if self._live is None:
             raise RuntimeError("the configuration is read before anything asks for it")
-        return self._current
+        return self._live
+
+    @property
+    def source(self) -> str:
+        """What the configuration is read from."""
+        return self._reader.place.file
 
     @property
     def status(self) -> Status:
-        """What was wrong with the file, or why a service refuses what is in it."""
-        refused = tuple(f"{self._place.file}: refused by {reason}" for reason in self._publisher.refusals)
-        return replace(self._status, errors=(*self._status.errors, *refused))
+        """What was wrong with the file, and what is not live of it."""
+        held, number = ((), None) if self._live is None else (self._live.candidate.held, self._live.number)
+        return Status(self._since, self._errors, held, number, self._pin, self._restored)
 
     async def start(self) -> None:
-        """Makes the first configuration live, or raises InvalidConfig: there is nothing yet to fall back on."""
-        await self._load()
+        """Makes the first configuration live: the file's, the one rolled back to, or the last good one.
+
+        Where the file was changed meanwhile, what Envoys run comes first and the file follows as any other change, so
+        that nothing is taken from them before what comes in its place. InvalidConfig where the file is broken and there
+        is nothing to fall back on.
+        """
+        if await self._start_pinned():
+            return
+        try:
+            checked = await self._read_source()
+            if await self._resume(checked):
+                self._waiting = checked
+            else:
+                await self._admit(checked)
+        except InvalidConfig as error:
+            if not await self._restore(error):
+                raise
+
+    async def run(self) -> None:
+        """Hears what consumers say of what was published, forever."""
+        if self._waiting is not None:
+            await self._publisher.published()
+            async with self._busy:
+                await self._guarded(self._admit(self._waiting))
+            self._waiting = None
+        while True:
+            outcome = await self._outcomes.get()
+            async with self._busy:
+                await self._guarded(self._hear(outcome))
 
     async def reload(self) -> None:
         """Makes the file's configuration live if it is good; keeps the last good one if not.
 
         Afterwards `files` are those whose change may matter next, of the new configuration or of the rejected one.
         """
+        async with self._busy:
+            await self._guarded(self._reload())
+
+    async def roll_back(self, number: int | None) -> None:
+        """Makes an entry of the history live until the file changes; without a number, the file. CannotRollBack."""
+        async with self._busy:
+            if number is None:
+                await self._let_go("asked to")
+                await self._guarded(self._reload())
+            else:
+                await self._roll_back_to(number)
+
+    async def _reload(self) -> None:
+        pin = self._pin
+        if pin is not None and await self._is_unchanged(pin):
+            await self._admit(await self._read_entry(pin.number))
+            return
+        if pin is not None:
+            await self._let_go("the file has changed")
+        await self._admit(await self._read_source())
+        self._restored = ""
+
+    async def _start_pinned(self) -> bool:
+        pin = await self._record.pinned()
+        if pin is None:
+            return False
+        self._pin = pin
+        if not await self._is_unchanged(pin):
+            await self._let_go("the file has changed")
+            return False
         try:
-            await self._load()
+            await self._admit(await self._read_entry(pin.number))
+        except (InvalidConfig, CannotRollBack) as error:
+            await self._let_go(f"it cannot be made any more: {error}")
+            return False
+        self._log.warning("rolled back: the file is not live until it changes", entry=pin.number)
+        return True
+
+    async def _resume(self, checked: Checked) -> bool:
+        """Makes the last good configuration live before this one, where they differ and the gateway is the same."""
+        good = await self._last_good()
+        if good is None or good.loaded.inputs.digest == checked.loaded.inputs.digest:
+            return False
+        return good.admin_address == checked.admin_address and await self._admit_again(good)
+
+    async def _restore(self, error: InvalidConfig) -> bool:
+        """Makes the last good configuration live where the file is broken; a preset is whatever is set now."""
+        good = await self._last_good()
+        if good is None or not await self._admit_again(good):
+            return False
+        self._rejected(error)
+        self._restored = str(error.errors[0])
+        self._log.error("the file is broken: started with the last good configuration", entry=self.published.number)
+        return True
+
+    async def _last_good(self) -> Checked | None:
+        inputs = await self._record.last_good()
+        if inputs is None or inputs.path is None or inputs.path != self._reader.path:
+            return None
+        try:
+            return await asyncio.to_thread(self._reader.of_inputs, inputs)
+        except InvalidConfig as fault:
+            self._log.error("the last good configuration cannot be made any more", reason=str(fault))
+            return None
+
+    async def _admit_again(self, good: Checked) -> bool:
+        try:
+            await self._admit(good, source="the last good configuration")
+        except InvalidConfig as fault:
+            self._log.error("the last good configuration is not good any more", reason=str(fault))
+            return False
+        return True
+
+    async def _roll_back_to(self, number: int) -> None:
+        digest = await asyncio.to_thread(self._reader.digest)
+        try:
+            checked = await self._read_entry(number)
+            await self._admit(checked, source=f"entry {number}")
         except InvalidConfig as error:
-            self._rejected(error)
-        except Exception as error:  # noqa: BLE001 - a fault of ours in one change costs that change, not the live one
-            self._log.exception("the compiler failed")
-            self._rejected(self._whole_file(f"the compiler failed, please report it: {error!r}"))
+            raise CannotRollBack(f"entry {number} cannot be made any more: {error}") from error
+        self._errors = ()
+        self._restored = ""
+        self._pin = Pin(number, digest, self._clock.now())
+        if not await self._record.pin(number, digest):
+            self._log.error("rolled back until the next start only", reason=self._record.reason)
+        self._log.warning("rolled back: the file is not live until it changes", entry=number)
 
-    async def _load(self) -> None:
+    async def _is_unchanged(self, pin: Pin) -> bool:
+        return await asyncio.to_thread(self._reader.digest) == pin.source_digest
+
+    async def _let_go(self, why: str) -> None:
+        if self._pin is not None:
+            self._log.warning("the rollback ends: the file counts again", entry=self._pin.number, reason=why)
+            self._pin = None
+            await self._record.pin(None)
+
+    async def _read_source(self) -> Checked:
+        return await asyncio.to_thread(self._reader.read)
+
+    async def _read_entry(self, number: int) -> Checked:
+        texts = await self._record.texts(number)
+        if texts is None:
+            why = self._record.reason or f"the history has no entry {number}: `tollgate history` lists them"
+            raise NoSuchEntry(why)
+        if not texts or self._reader.path is None:
+            raise CannotRollBack("it was made of the environment's variables, which are no file to go back to")
+        return await asyncio.to_thread(self._reader.of_texts, self._reader.path, texts)
+
+    async def _admit(self, checked: Checked, source: str | None = None) -> None:
+        """Publishes what may go live of a configuration; InvalidConfig where that is nothing."""
         began = self._clock.monotonic()
-        checked = await asyncio.to_thread(compile_file, self._path, self._environ)
         self._refuse_a_moved_admin_address(checked)
-        release = await self._release(checked)
-        is_new = release != self._published
-        if is_new:
-            self._publisher.publish(*release)
-            self._published = release
-        self._current = checked
-        self.files = checked.loaded.files
-        self._status = Status(since=self._clock.now() if is_new else self._status.since)
-        if is_new:
-            self._went_live(checked, began)
-            for warning in await asyncio.to_thread(checked.warnings, self._clock.now()):
-                self._log.warning(warning)
+        candidate = await self._gate.admitted(checked, None if self._live is None else self._live.candidate)
+        await self._publish(candidate, source or self.source, began)
 
-    def _went_live(self, checked: Checked, began: float) -> None:
+    async def _publish(self, candidate: Candidate, source: str, began: float) -> None:
+        before = self._live
+        is_new = before is None or candidate.release != before.release
+        if is_new:
+            self._publisher.publish(candidate.release)
+            self._since = self._clock.now()
+        inputs, held = candidate.checked.loaded.inputs, tuple(map(str, candidate.held))
+        number = await self._record.accepted(source, inputs, Result.SENT if is_new else _result(candidate), held)
+        release = candidate.release if is_new or before is None else before.release
+        self._live = Published(release, candidate, number)
+        self._published = (*self._published[1 - REMEMBERED :], self._live)
+        self.files = candidate.checked.loaded.files
+        self._errors = ()
+        self._metrics.held_back.tell(candidate.held)
+        for item in candidate.held:
+            self._log.error("held back", error=str(item))
+        if is_new:
+            await self._went_live(candidate.checked, began)
+
+    async def _went_live(self, checked: Checked, began: float) -> None:
         took = self._clock.monotonic() - began
         self._metrics.loads.labels("live").inc()
         self._metrics.compiled.observe(took)
         self._metrics.certificates.tell(checked.gateway.listeners)
-        self._log.info(
-            "configuration live", file=self._place.file, routes=len(checked.gateway.routes), seconds=round(took, 3)
-        )
+        routes = len(checked.gateway.routes)
+        self._log.info("configuration live", file=self.source, routes=routes, seconds=round(took, 3))
+        for warning in await asyncio.to_thread(checked.warnings, self._clock.now()):
+            self._log.warning(warning)
 
-    async def _release(self, checked: Checked) -> tuple[Snapshot, Snapshot]:
+    async def _hear(self, outcome: Outcome) -> None:
+        """What consumers say of a release is kept; what all of them refuse is held back."""
+        found = self._of(outcome.release)
+        if found is None:
+            return
+        if found.number is not None:
+            await self._record.judged(found.number, _says(outcome))
+        if not outcome.refused:
+            await self._stands(found, outcome)
+        elif outcome.instead is not outcome.release and found is self._live:
+            await self._without_refused(found, outcome)
+
+    async def _stands(self, found: Published, outcome: Outcome) -> None:
+        if found.number is not None and any(verdict.settled and not verdict.refusals for verdict in outcome.verdicts):
+            inputs, held = found.candidate.checked.loaded.inputs, tuple(map(str, found.candidate.held))
+            await self._record.decided(found.number, inputs, _result(found.candidate), held)
+
+    async def _without_refused(self, refused: Published, outcome: Outcome) -> None:
+        instead = None if outcome.instead is None else self._of(outcome.instead)
+        self._live = instead or refused
+        last = None if instead is None else instead.candidate
+        began = self._clock.monotonic()
         try:
-            envoy, policies = await asyncio.to_thread(snapshots, checked.gateway, self._wiring)
-        except InconsistentSnapshot as error:
-            reason = f"the compiler made an inconsistent snapshot, please report it: {error}"
-            raise self._whole_file(reason, checked.loaded.files) from error
-        if self._envoy is not None:
-            verdict = await envoy_verdict(envoy, self._envoy)
-            if not verdict.accepted:
-                raise self._whole_file(f"Envoy refuses it: {verdict.reason}", checked.loaded.files)
-        return envoy, policies
+            candidate = await self._gate.without_refused(outcome, refused.candidate, last)
+            await self._publish(candidate, self.source, began)
+        except InvalidConfig:
+            if refused.number is not None:
+                await self._record.decided(refused.number, refused.candidate.checked.loaded.inputs, Result.REFUSED, ())
+            raise
+
+    def _of(self, release: Release) -> Published | None:
+        return next((item for item in reversed(self._published) if item.release is release), None)
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        """A configuration that cannot go live costs itself, and a fault of ours in one costs that one."""
+        try:
+            await work
+        except (InvalidConfig, CannotRollBack) as error:
+            found = error if isinstance(error, InvalidConfig) else self._whole_file(str(error))
+            self._rejected(found)
+        except Exception as error:  # noqa: BLE001 - the outermost edge: the live configuration goes on
+            self._log.exception("the compiler failed")
+            self._rejected(self._whole_file(f"the compiler failed, please report it: {error!r}"))
 
     def _refuse_a_moved_admin_address(self, checked: Checked) -> None:
-        if self._current is None or checked.admin_address == self._current.admin_address:
+        if self._live is None or checked.admin_address == self.current.admin_address:
             return
         problem = Problem(
             ("admin", "address"),
-            f"the admin address is {self._current.admin_address} and cannot move while the gateway runs",
+            f"the admin address is {self.current.admin_address} and cannot move while the gateway runs",
             "restart the control plane to move it",
         )
         raise InvalidConfig([checked.loaded.marks.located(problem)], checked.loaded.files)
 
-    def _whole_file(self, message: str, files: Mapping[Path, Digest] = MappingProxyType({})) -> InvalidConfig:
-        return InvalidConfig([ConfigError(self._place, (), message)], files)
+    def _whole_file(self, message: str) -> InvalidConfig:
+        return InvalidConfig([ConfigError(self._reader.place, (), message)], MappingProxyType({}))
 
     def _rejected(self, error: InvalidConfig) -> None:
         self.files = {**self.current.loaded.files, **error.files}
-        texts = tuple(map(str, error.errors))
-        for text in texts:
+        self._errors = tuple(map(str, error.errors))
+        for text in self._errors:
             self._log.error("configuration rejected, the last good one stays live", error=text)
-        self._status = Status(since=self._status.since, errors=texts)
         self._metrics.loads.labels("rejected").inc()
+
+    def _is_valid(self) -> float:
+        status = self.status
+        return float(self._live is not None and not (status.errors or status.held or status.rolled_back))
+
+
+def _result(candidate: Candidate) -> Result:
+    return Result.HELD if candidate.held else Result.LIVE
+
+
+def _says(outcome: Outcome) -> tuple[NodeSays, ...]:
+    return tuple(
+        (verdict.node, not verdict.refusals, "; ".join(refusal.message for refusal in verdict.refusals))
+        for verdict in outcome.verdicts
+        if verdict.settled
+    )

@@ -1,22 +1,36 @@
 """The control plane as a process: reads the configuration, serves it over xDS, and shows how it is."""
 
+import asyncio
 import sys
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from control_plane.admin.app import Admin, admin_app
 from control_plane.admin.gather import ENVOY, Target
+from control_plane.admin.http import operations_routes
+from control_plane.admin.rpc import admin_rpc, by_token_or_socket
 from control_plane.admin.token import stored_token
+from control_plane.compile import Compiler
 from control_plane.config.errors import InvalidConfig
+from control_plane.config.values.base import Mistake
+from control_plane.config.values.quantities import LONGEST_DURATION, duration
+from control_plane.gate.gate import Gate
+from control_plane.history.history import FILE_NAME, History
 from control_plane.live import LiveConfiguration
+from control_plane.operating import LiveOperations
 from control_plane.publisher import Publisher
+from control_plane.reader import Reader
+from control_plane.record import Record
 from control_plane.server.ads import Ads
+from control_plane.server.csds import csds_rpc
 from control_plane.server.transport import xds_server
 from control_plane.sources.files import FileSource
 from control_plane.xds.wiring import Wiring
 from service_kit.clock import SystemClock
+from service_kit.credentials import certificates
 from service_kit.endpoint import Endpoint, TcpEndpoint
 from service_kit.health import Health
 from service_kit.http import HttpServer
@@ -25,7 +39,11 @@ from service_kit.metrics import process_registry
 from service_kit.serve import run, until_stopped
 from service_kit.settings import SettingsParser, TlsFiles, environment
 
+if TYPE_CHECKING:
+    from control_plane.outcome import Outcome
+
 NAME = "control_plane"
+SHORTEST_AGE = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +53,7 @@ class Settings:
     config: Path | None
     xds: Endpoint
     tls: TlsFiles | None
+    connection_age: float | None
     state_dir: Path
     wiring: Wiring
     targets: tuple[Target, ...]
@@ -49,6 +68,11 @@ def settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         "config", type=Path, nargs="?", help="the configuration, a file or a directory; without it the environment's"
     )
     parser.setting("--xds", help="address of the xDS server")
+    parser.setting(
+        "--max-connection-age",
+        help="duration after which xDS connections end, so that clients spread over replicas; 0 for never; "
+        "without it 30m over TCP, never on a Unix socket",
+    )
     parser.setting("--state-dir", help="directory for the admin token", default=".tollgate")
     parser.setting("--authz", help="address of the authorizer, as Envoy reaches it")
     parser.setting("--ratelimit", help="address of the rate-limit service, as Envoy reaches it")
@@ -66,6 +90,7 @@ def settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         config=options.config,
         xds=parser.endpoint(options.xds, "--xds"),
         tls=tls,
+        connection_age=_connection_age(parser, options.max_connection_age),
         state_dir=Path(options.state_dir),
         wiring=Wiring(
             authz=_service_endpoint(parser, options.authz, "--authz", tls),
@@ -77,6 +102,18 @@ def settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         envoy_binary=Path(options.envoy_binary) if options.envoy_binary else None,
         log_level=parser.log_level(options.log_level),
     )
+
+
+def _connection_age(parser: SettingsParser, text: str | None) -> float | None:
+    if not text:
+        return None
+    try:
+        age = 0.0 if text == "0" else duration(text)
+    except Mistake as mistake:
+        parser.error(f"--max-connection-age: {mistake}; {mistake.cure}, or 0 for never")
+    if age and not SHORTEST_AGE <= age <= LONGEST_DURATION:
+        parser.error(f"--max-connection-age: {text!r} is out of range; write 1s to 1d, or 0 for never")
+    return age
 
 
 def _service_endpoint(parser: SettingsParser, text: str | None, flag: str, tls: TlsFiles | None) -> Endpoint:
@@ -106,28 +143,34 @@ async def serve(chosen: Settings, environ: Mapping[str, str]) -> None:
     clock, registry, health = SystemClock(), process_registry(), Health(NAME)
     await health.start()
     ads = Ads(clock=clock, log=log, registry=registry)
-    publisher = Publisher(ads, clock, log)
-    live = LiveConfiguration(
-        chosen.config,
-        environ=environ,
-        wiring=chosen.wiring,
-        envoy=chosen.envoy_binary,
-        publisher=publisher,
-        log=log,
-        clock=clock,
-        registry=registry,
-    )
+    outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
+    publisher = Publisher(ads, clock, log, judged=outcomes.put_nowait)
+    record = Record(History(chosen.state_dir / FILE_NAME, clock=clock, warn=log.warning), log=log, registry=registry)
+    compiler = Compiler(chosen.wiring)
+    reader = Reader(chosen.config, environ, compiler)
+    gate = Gate(compiler, chosen.envoy_binary, reader.place)
+    live = LiveConfiguration(reader, gate, publisher, outcomes, record, log=log, clock=clock, registry=registry)
     await live.start()
-    admin = Admin(live, ads, registry, chosen.targets, stored_token(chosen.state_dir))
+    operations = LiveOperations(live, record, ads, chosen.wiring)
+    admin = Admin(
+        lambda: live.current.loaded.config.admin, ads, registry, chosen.targets, stored_token(chosen.state_dir)
+    )
+    services = (
+        admin_rpc(operations, lambda: admin.token),
+        csds_rpc(ads, by_token_or_socket(lambda: admin.token)),
+    )
     async with AsyncExitStack() as stack:
-        server = xds_server(ads, chosen.xds, chosen.tls, health)
-        http = HttpServer(admin_app(admin), live.current.admin_address)
+        tls = None if chosen.tls is None else certificates(chosen.tls, log, registry)
+        server = xds_server(ads, chosen.xds, tls, health, connection_age=chosen.connection_age, services=services)
+        http = HttpServer(
+            admin_app(admin, operations_routes(operations, lambda: admin.token)), live.current.admin_address
+        )
         await server.start()
         stack.push_async_callback(server.stop)
         await health.serving()
         log.info("serving", xds=str(chosen.xds), admin=str(live.current.admin_address))
 
-        await until_stopped(publisher.run(), http.serve(), *_followed(chosen.config, live))
+        await until_stopped(publisher.run(), live.run(), http.serve(), *_followed(chosen.config, live))
         log.info("stopping")
         await health.stopping()
 

@@ -5,7 +5,8 @@ one that neither knows is an error.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from betterproto2 import Casing
@@ -65,6 +66,42 @@ def rendered(snapshot: Snapshot, kind: str) -> dict[str, Any]:  # Any: plain dat
     """The resources of a kind by name."""
     type_url = KINDS[kind]
     return {name: _message(_decoded(type_url, item.body)) for name, item in sorted(snapshot.of(type_url).items())}
+
+
+def redacted(type_url: str, body: bytes) -> bytes:
+    """The same message with every secret replaced, at any depth."""
+    message = _decoded(type_url, body)
+    _redact(message)
+    found: bytes = message.SerializeToString(deterministic=True)
+    return found
+
+
+def _redact(message: Message) -> None:
+    if isinstance(message, ProtoAny):
+        with suppress(KeyError):  # a newer message than protobuf's: it names secrets, it holds none
+            message.value = redacted(message.type_url, message.value)
+        return
+    for field, value in message.ListFields():
+        if field.full_name in SECRET_FIELDS:
+            _replace(message, field, value)
+        else:
+            for inner in _inner_messages(field, value):
+                _redact(inner)
+
+
+def _replace(message: Message, field: FieldDescriptor, value: Any) -> None:  # Any: protobuf values are of many types
+    if not isinstance(value, base_pb.DataSource):
+        setattr(message, field.name, REDACTED.encode() if field.type == FieldDescriptor.TYPE_BYTES else REDACTED)
+    elif not value.HasField("filename"):
+        value.inline_string = REDACTED
+
+
+def _inner_messages(field: FieldDescriptor, value: Any) -> Iterable[Message]:  # Any: protobuf values are of many types
+    if field.message_type is None:
+        return ()
+    if field.message_type.GetOptions().map_entry:
+        return value.values() if field.message_type.fields_by_name["value"].message_type is not None else ()
+    return value if field.is_repeated else (value,)
 
 
 def _decoded(type_url: str, body: bytes) -> Message:

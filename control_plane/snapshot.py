@@ -4,10 +4,16 @@ Versions are hashes of the bytes, so that two control planes that read the same 
 """
 
 import hashlib
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+
+from service_kit.memo import IdentityMemo
+
+# Types and their former states whose version and views are kept.
+KEPT_TYPES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +32,16 @@ class Resource:
     ttl: float | None = None
 
 
-def resource(type_url: str, name: str, body: bytes, groups: frozenset[str] = frozenset()) -> Resource:
-    """The resource with its version computed from its content."""
-    return Resource(type_url, name, body, hashlib.blake2b(body, digest_size=8).hexdigest(), groups)
+def resource(
+    type_url: str, name: str, body: bytes, groups: frozenset[str] = frozenset(), ttl: float | None = None
+) -> Resource:
+    """The resource with its version computed from its content, of which its lifetime is a part."""
+    digest = hashlib.blake2b(body, digest_size=8, salt=b"" if ttl is None else struct.pack("d", ttl))
+    return Resource(type_url, name, body, digest.hexdigest(), groups, ttl)
+
+
+Named = Mapping[str, Resource]
+NOTHING: Named = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -39,15 +52,38 @@ class Snapshot:
 
     def of(self, type_url: str) -> Mapping[str, Resource]:
         """The resources of a type; empty where there are none."""
-        return self.resources.get(type_url, MappingProxyType({}))
+        return self.resources.get(type_url, NOTHING)
 
     def version(self, type_url: str) -> str:
         """The version of a whole type, as state-of-the-world responses state it."""
-        return self._versions.get(type_url) or _version(())
+        return _type_version(self.of(type_url))
+
+    def visible_to(self, group: str) -> "Snapshot":
+        """What nodes of this group may see of it; itself where nothing is kept from any group."""
+        if not self._groups:
+            return self
+        return self._views[group if group in self._groups else ""]
 
     @cached_property
-    def _versions(self) -> Mapping[str, str]:
-        return {type_url: _version(named.values()) for type_url, named in self.resources.items()}
+    def _groups(self) -> frozenset[str]:
+        return frozenset().union(*(_groups(named) for named in self.resources.values()))
+
+    @cached_property
+    def _views(self) -> Mapping[str, "Snapshot"]:
+        """By group; a group that nothing names sees what the empty one does."""
+        return {group: self._view(group) for group in (*self._groups, "")}
+
+    def _view(self, group: str) -> "Snapshot":
+        views = ((type_url, _group_views(named)) for type_url, named in self.resources.items())
+        return Snapshot(MappingProxyType({type_url: view.get(group, view[""]) for type_url, view in views}))
+
+    def sharing(self, other: "Snapshot") -> "Snapshot":
+        """The same content, with the other's own mappings where a type is equal: they are compared by identity."""
+        return Snapshot(
+            MappingProxyType(
+                {type_url: _shared(named, other.of(type_url)) for type_url, named in self.resources.items()}
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -72,8 +108,32 @@ def snapshot(resources: Iterable[Resource]) -> Snapshot:
     return Snapshot(MappingProxyType({type_url: MappingProxyType(named) for type_url, named in by_type.items()}))
 
 
-def _version(resources: Iterable[Resource]) -> str:
+def _version(named: Named) -> str:
     digest = hashlib.blake2b(digest_size=8)
-    for name, version in sorted((item.name, item.version) for item in resources):
+    for name, version in sorted((item.name, item.version) for item in named.values()):
         digest.update(f"{name}\0{version}\0".encode())
     return digest.hexdigest()
+
+
+def _groups_of(named: Named) -> frozenset[str]:
+    return frozenset().union(*(item.groups for item in named.values()))
+
+
+def _views_of(named: Named) -> Mapping[str, Named]:
+    """What each group that is named sees of a type, and under "" what the others do."""
+    groups = _groups(named)
+    if not groups:
+        return {"": named}
+    return {
+        group: MappingProxyType({name: item for name, item in named.items() if not item.groups or group in item.groups})
+        for group in (*groups, "")
+    }
+
+
+def _shared(named: Named, other: Named) -> Named:
+    return other if named == other else named
+
+
+_type_version = IdentityMemo(_version, KEPT_TYPES)
+_groups = IdentityMemo(_groups_of, KEPT_TYPES)
+_group_views = IdentityMemo(_views_of, KEPT_TYPES)

@@ -47,6 +47,8 @@ WORDS = {
     values.ORIGIN_PATTERN: ("origin", "origins"),
     values.HEADER_PATTERN: ("header name", "header names"),
     values.HEADER_VALUE_PATTERN: ("header value", "header values"),
+    values.LABEL_PATTERN: ("name in Kubernetes", "names in Kubernetes"),
+    values.SERVICE_PORT_PATTERN: ("name or number of a port",),
     HASH_KEY_PATTERN: ("`ip`, `subject`, `header NAME` or `cookie NAME`",),
 }
 PLAIN = {

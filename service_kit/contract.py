@@ -90,3 +90,5 @@ def plan_limits_name(plan: str) -> str:
 # node.cluster of the consumers of the ADS server: policies go to services, Envoy's types to Envoys.
 SERVICE_NODE_CLUSTER: Final = "tollgate-service"
 ENVOY_NODE_CLUSTER: Final = "tollgate-envoy"
+# Names of groups of Envoys: in the configuration, in a node's metadata and in certificates.
+GROUP_PATTERN: Final = "[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"

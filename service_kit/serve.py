@@ -14,13 +14,15 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from service_kit.clock import SystemClock
+from service_kit.credentials import Certificates, certificates, server_credentials
 from service_kit.endpoint import Endpoint, EndpointError, UnixEndpoint, listening_socket, remove_stale_socket
 from service_kit.health import Health
 from service_kit.http import HttpServer
 from service_kit.log import Logger, configure_logs
 from service_kit.metrics import metrics_app
+from service_kit.peers import Guarded, Role
 from service_kit.race import first_ended
-from service_kit.settings import ServiceSettings, TlsFiles
+from service_kit.settings import ServiceSettings
 from service_kit.subscription import PolicyConsumer, PolicySubscription
 
 # Seconds a stopping server gives calls in flight.
@@ -62,9 +64,10 @@ async def serve(service: Service, settings: ServiceSettings) -> None:
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     health = Health(service.name)
     await health.start()
+    tls = None if settings.tls is None else certificates(settings.tls, log, service.registry)
     subscription = PolicySubscription(
         control_plane=settings.control_plane,
-        tls=settings.tls,
+        tls=tls,
         node_id=node_id(service.name),
         types=service.types,
         consumer=service.consumer,
@@ -76,7 +79,9 @@ async def serve(service: Service, settings: ServiceSettings) -> None:
     async with AsyncExitStack() as stack:
         if service.close is not None:
             stack.push_async_callback(service.close)
-        await _start_server(stack, settings.listen, settings.tls, health, service.rpc)
+        # Who may ask for decisions could try out credentials: over mutual TLS, Envoys alone.
+        rpc = service.rpc if tls is None else Guarded(service.rpc, Role.ENVOY)
+        await _start_server(stack, settings.listen, tls, health, rpc)
         if settings.probe is not None:
             await _start_server(stack, settings.probe, None, health)
         work = [_follow(subscription, health, log)]
@@ -116,7 +121,7 @@ async def stop_signal() -> None:
     await stopped.wait()
 
 
-def server_port(server: grpc.aio.Server, endpoint: Endpoint, tls: TlsFiles | None) -> int:
+def server_port(server: grpc.aio.Server, endpoint: Endpoint, tls: Certificates | None) -> int:
     """Binds the server, with mutual TLS on TCP where files are given; EndpointError where it cannot."""
     listening_socket(endpoint).close()  # a trial: where this fails gRPC gives no reason, and writes past our logger
     try:
@@ -136,18 +141,8 @@ def _unix_port(server: grpc.aio.Server, endpoint: UnixEndpoint) -> int:
     return port
 
 
-def server_credentials(tls: TlsFiles) -> grpc.ServerCredentials:
-    """Mutual TLS: a client without a certificate of the authority is refused."""
-    try:
-        pair = (tls.private_key.read_bytes(), tls.certificate.read_bytes())
-        authority = tls.authority.read_bytes()
-    except OSError as error:
-        raise EndpointError(f"cannot read {error.filename}: {error.strerror}") from error
-    return grpc.ssl_server_credentials([pair], authority, require_client_auth=True)
-
-
 async def _start_server(
-    stack: AsyncExitStack, endpoint: Endpoint, tls: TlsFiles | None, health: Health, *rpc: grpc.GenericRpcHandler
+    stack: AsyncExitStack, endpoint: Endpoint, tls: Certificates | None, health: Health, *rpc: grpc.GenericRpcHandler
 ) -> None:
     server = grpc.aio.server(options=GRPC_OPTIONS)
     server.add_generic_rpc_handlers(rpc)

@@ -5,7 +5,7 @@ Every change goes to the consumer first; only what it took is acknowledged, kept
 
 import asyncio
 import random
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,15 +18,18 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from service_kit import contract
 from service_kit.clock import Clock
+from service_kit.credentials import Certificates, Credentials
 from service_kit.endpoint import Endpoint, EndpointError, UnixEndpoint
 from service_kit.log import Logger
 from service_kit.policy_cache import CacheError, Held, load_policies, save_policies
-from service_kit.settings import TlsFiles
+from service_kit.race import first_ended
 
 DELTA_METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 WILDCARD = "*"
 
 BACKOFF_SECONDS = (0.1, 2.0)
+# How often the files of mutual TLS are looked at while connected.
+CERTIFICATES_POLL = 2.0
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 64 << 20),
     ("grpc.max_send_message_length", 64 << 20),
@@ -40,6 +43,7 @@ CHANNEL_OPTIONS = (
 
 # xds-protos has no annotations: a request or response is Any.
 Message = Any
+Call = grpc.aio.StreamStreamCall[Message, Message]
 
 
 class PolicyRejected(Exception):  # noqa: N818 - a verdict, not a fault of the program
@@ -60,7 +64,7 @@ class PolicySubscription:
         self,
         *,
         control_plane: Endpoint,
-        tls: TlsFiles | None,
+        tls: Certificates | None,
         node_id: str,
         types: tuple[str, ...],
         consumer: PolicyConsumer,
@@ -101,8 +105,6 @@ class PolicySubscription:
                 await self._follow()
             except grpc.aio.AioRpcError as error:
                 self._report_loss(error)
-            except OSError as error:  # certificates, while somebody swaps them
-                self._log.warning("certificates cannot be read", file=error.filename, reason=error.strerror)
             await asyncio.sleep(_backoff(self._failures))
             self._failures += 1
 
@@ -136,22 +138,32 @@ class PolicySubscription:
         return None
 
     async def _follow(self) -> None:
-        """One stream, until it ends."""
-        async with _channel(self._control_plane, self._tls) as channel:
-            rpc = channel.stream_stream(
-                DELTA_METHOD,
-                request_serializer=discovery_pb.DeltaDiscoveryRequest.SerializeToString,
-                response_deserializer=discovery_pb.DeltaDiscoveryResponse.FromString,
-            )
-            answers: asyncio.Queue[Message] = asyncio.Queue()
-            call: AsyncIterable[Message] = rpc(self._requests(answers))
-            try:
-                async for response in call:
-                    self._connected.set(1)
-                    self._failures = 0
-                    await self._take(response, answers)
-            finally:
-                self._connected.set(0)
+        """One stream, until it ends or other certificates are to be used."""
+        if self._tls is None or isinstance(self._control_plane, UnixEndpoint):
+            async with _channel(self._control_plane, None) as channel:
+                await self._stream(channel)
+            return
+        used = self._tls.current()
+        async with _channel(self._control_plane, used) as channel:
+            await first_ended(self._stream(channel), _replaced(self._tls, used))
+
+    async def _stream(self, channel: grpc.aio.Channel) -> None:
+        rpc = channel.stream_stream(
+            DELTA_METHOD,
+            request_serializer=discovery_pb.DeltaDiscoveryRequest.SerializeToString,
+            response_deserializer=discovery_pb.DeltaDiscoveryResponse.FromString,
+        )
+        answers: asyncio.Queue[Message] = asyncio.Queue()
+        call: Call = rpc(self._requests(answers))
+        try:
+            await call.initial_metadata()
+            if not call.done():  # it was let in; where nothing is new nothing more is said
+                self._connected.set(1)
+                self._failures = 0
+            async for response in call:
+                await self._take(response, answers)
+        finally:
+            self._connected.set(0)
 
     async def _requests(self, answers: asyncio.Queue[Message]) -> AsyncIterator[Message]:
         """A subscription to each type, with the versions at hand; then the answers to what comes."""
@@ -203,19 +215,21 @@ class PolicySubscription:
             self._log.error("policies not cached", reason=str(error))
 
     def _report_loss(self, error: grpc.aio.AioRpcError) -> None:
-        """Once a loss, not once an attempt."""
-        log = self._log.warning if self._failures == 0 else self._log.debug
+        """Once a loss, not once an attempt; a connection that was ended for its age is back at the first attempt."""
+        log = self._log.warning if self._failures == 1 else self._log.debug
         log("control plane away", address=str(self._control_plane), code=error.code().name, reason=error.details())
 
 
-def _channel(endpoint: Endpoint, tls: TlsFiles | None) -> grpc.aio.Channel:
-    """Read anew for each stream, so that renewed certificates are taken up."""
-    if tls is None or isinstance(endpoint, UnixEndpoint):
+def _channel(endpoint: Endpoint, credentials: Credentials | None) -> grpc.aio.Channel:
+    if credentials is None:
         return grpc.aio.insecure_channel(endpoint.grpc_target, options=CHANNEL_OPTIONS)
-    credentials = grpc.ssl_channel_credentials(
-        tls.authority.read_bytes(), tls.private_key.read_bytes(), tls.certificate.read_bytes()
-    )
-    return grpc.aio.secure_channel(endpoint.grpc_target, credentials, options=CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(endpoint.grpc_target, credentials.to_call(), options=CHANNEL_OPTIONS)
+
+
+async def _replaced(certificates: Certificates, used: Credentials) -> None:
+    """Returns when others are to be used."""
+    while certificates.current() is used:  # noqa: ASYNC110 - files tell nobody that they have changed
+        await asyncio.sleep(CERTIFICATES_POLL)
 
 
 def _backoff(failures: int) -> float:

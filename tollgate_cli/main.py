@@ -1,6 +1,7 @@
 """The `tollgate` command. What a command needs is imported when it is called: `tollgate version` starts no gRPC.
 
-Exit codes: 0 done, 1 refused or failed with the reason on stderr, 2 wrong usage.
+Exit codes: 0 done, 1 refused or failed with the reason on stderr, 2 wrong usage, 3 something would change (diff) or is
+not as it should be (status).
 """
 
 import importlib
@@ -25,6 +26,10 @@ COMMANDS: Final = {
     "run": "tollgate_cli.run",
     "validate": None,
     "render": "tollgate_cli.render",
+    "diff": "tollgate_cli.diff",
+    "status": "tollgate_cli.status",
+    "history": "tollgate_cli.history",
+    "rollback": "tollgate_cli.rollback",
     "schema": None,
     "health": "tollgate_cli.health",
     "version": None,

@@ -20,7 +20,7 @@ from service_kit.endpoint import EndpointError
 from service_kit.settings import environment
 from tollgate_cli.refusal import refuse
 from tollgate_cli.source import Config, show_warnings
-from tollgate_cli.supervisor.layout import Layout, layout
+from tollgate_cli.supervisor.layout import layout
 
 
 class Kind(StrEnum):
@@ -48,7 +48,7 @@ def render(
 ) -> None:
     """Print what Envoy and the services would be told of a configuration, secrets left out."""
     try:
-        wiring = _wiring(layout(state_dir))
+        wiring = layout(state_dir).wiring
         checked = compile_file(config, environment())
     except InvalidConfig as error:
         refuse(error, as_json=as_json)
@@ -58,11 +58,6 @@ def render(
     show_warnings(checked.warnings(SystemClock().now()))
     shown = _shown(checked.gateway, wiring, frozenset(kind or Kind))
     typer.echo(json.dumps(shown, indent=2) if as_json else _block_style(shown), nl=as_json)
-
-
-def _wiring(place: Layout) -> Wiring:
-    """The addresses that `tollgate run` gives to Envoy."""
-    return Wiring(place.sockets.authz, place.sockets.ratelimit, str(place.access_log))
 
 
 def _shown(gateway: Gateway, wiring: Wiring, kinds: frozenset[Kind]) -> Mapping[str, Any]:  # Any: plain data

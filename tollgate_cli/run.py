@@ -1,7 +1,7 @@
 """`tollgate run`: one gateway on one host, every process of it or a single one."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -9,15 +9,17 @@ from typing import Annotated, NoReturn
 import typer
 import uvloop
 
-from control_plane.compile import compile_file
+from control_plane.compile import Checked
 from control_plane.config import preset
 from control_plane.config.errors import InvalidConfig
 from service_kit.clock import SystemClock
-from service_kit.endpoint import EndpointError, parse_endpoint
-from service_kit.settings import LOG_LEVEL_VARIABLE, SettingError, TlsFiles, environment, log_level
+from service_kit.endpoint import EndpointError, TcpEndpoint, parse_endpoint
+from service_kit.settings import LOG_LEVEL_VARIABLE, SettingError, environment, log_level
+from tollgate_cli.beginning import beginning
+from tollgate_cli.mutual_tls import tls_files
 from tollgate_cli.source import Config, show_warnings, source_name
 from tollgate_cli.supervisor import processes
-from tollgate_cli.supervisor.envoy import BootstrapError, EnvoyMissing, bootstrap, envoy_binary, node_id
+from tollgate_cli.supervisor.envoy import BootstrapError, EnvoyMissing, bootstrap, envoy_binary, node_group, node_id
 from tollgate_cli.supervisor.layout import create, layout
 from tollgate_cli.supervisor.lock import StateDirInUse, lock_for_exec, supervisor_lock
 from tollgate_cli.supervisor.memory import SizeError, envoy_memory
@@ -29,6 +31,7 @@ from tollgate_cli.supervisor.supervisor import Plan, StopRequests, supervise
 
 DEFAULT_STATE_DIR = Path(".tollgate")
 PRESET_WIDTH = 20
+GROUP_VARIABLE = "TOLLGATE_NODE_GROUP"
 
 
 class Only(StrEnum):
@@ -41,10 +44,14 @@ class Only(StrEnum):
     ENVOY = processes.ENVOY
 
 
+class NoListener(Exception):  # noqa: N818 - reads as what it reports
+    """A gateway of this group would have no listener."""
+
+
 # What an operator reads as one line; anything else is a fault of ours and keeps its traceback.
 EXPECTED = (
-    BootstrapError, EndpointError, EnvoyMissing, InvalidConfig, OSError, PortInUse, SettingError, SizeError,
-    StateDirInUse,
+    BootstrapError, EndpointError, EnvoyMissing, InvalidConfig, NoListener, OSError, PortInUse, SettingError,
+    SizeError, StateDirInUse,
 )  # fmt: skip
 
 
@@ -59,6 +66,14 @@ def run(
         str | None,
         typer.Option(envvar="TOLLGATE_CONTROL_PLANE", help="With --only: unix:/PATH or HOST:PORT of its xDS server."),
     ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            "--node-group",
+            envvar=GROUP_VARIABLE,
+            help="Group of Envoys that this one belongs to: opens its listeners too.",
+        ),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every line of every process.")] = False,
 ) -> None:
     """Run the gateway: embedded store, control plane, authorization, rate limits and Envoy, until Ctrl-C."""
@@ -67,9 +82,9 @@ def run(
         raise typer.BadParameter("it is for one process: add --only", param_hint="--control-plane")
     try:
         if only is None:
-            run_all(config, state_dir, environ, verbose=verbose)
+            run_all(config, state_dir, environ, group=group or "", verbose=verbose)
         else:
-            _become(only.value, config, state_dir, control_plane, environ)
+            _become(only.value, config, state_dir, control_plane, environ, group or "")
     except EXPECTED as error:
         typer.echo(_line(error), err=True)
         raise typer.Exit(1) from error
@@ -89,32 +104,55 @@ def run_all(
     state_dir: Path,
     environ: Mapping[str, str],
     *,
+    group: str = "",
     verbose: bool,
     rotation: Rotation | None = None,
 ) -> None:
-    """Runs every process until the operator asks to stop."""
+    """Runs every process until the operator asks to stop; the listeners are those of the group, and those of all."""
     log_level(environ.get(LOG_LEVEL_VARIABLE))  # else each process would say so, again and again
     place = layout(state_dir)
-    compiled = compile_file(config, environ)
-    gateway = Gateway(config, place, envoy_binary(environ), environ, place.sockets.xds)
+    compiled = beginning(config, environ, place.root, place.wiring)
+    opened = opened_listeners(compiled, group)
+    gateway = Gateway(config, place, envoy_binary(environ), environ, place.sockets.xds, group=node_group(group))
     create(place)
     with supervisor_lock(place):
-        check_addresses(source_name(config), compiled.listeners, compiled.admin_address, http3=compiled.http3)
+        check_addresses(source_name(config), opened, compiled.admin_address, http3=compiled.http3)
         _write_bootstrap(gateway)
         terminal = standard_terminal(environ)
         show_warnings(compiled.warnings(SystemClock().now()))
         if config is None:
             _show_preset(terminal, environ)
+        for line in left_closed(compiled, opened):
+            terminal.line(line)
         plan = Plan(
             specs=processes.processes(gateway),
             layout=place,
-            listeners=compiled.listeners,
+            listeners=opened,
             encrypted=compiled.encrypted,
             admin=compiled.admin_address,
             verbose=verbose,
             rotation=rotation or Rotation(),
         )
         uvloop.run(_supervise(plan, terminal))
+
+
+def opened_listeners(compiled: Checked, group: str) -> Mapping[str, TcpEndpoint]:
+    """The listeners that an Envoy of this group opens; NoListener where that is none."""
+    written = compiled.loaded.config.listeners
+    opened = {name: address for name, address in compiled.listeners.items() if written[name].is_for(group)}
+    if not opened:
+        known = ", ".join(sorted({name for item in written.values() for name in item.groups}))
+        which = f"group {group!r} has" if group else "a gateway without a group has"
+        raise NoListener(f"{which} no listener here: set --node-group or {GROUP_VARIABLE} to one of {known}")
+    return opened
+
+
+def left_closed(compiled: Checked, opened: Mapping[str, TcpEndpoint]) -> Iterator[str]:
+    """A line for each listener that is for others."""
+    for name, item in compiled.loaded.config.listeners.items():
+        if name not in opened:
+            groups = ", ".join(item.groups)
+            yield f"listener {name} is not opened: it is for gateways of {groups} ({GROUP_VARIABLE})"
 
 
 def _show_preset(terminal: Terminal, environ: Mapping[str, str]) -> None:
@@ -131,7 +169,7 @@ async def _supervise(plan: Plan, terminal: Terminal) -> None:
 
 
 def _become(
-    name: str, config: Path | None, state_dir: Path, control_plane: str | None, environ: Mapping[str, str]
+    name: str, config: Path | None, state_dir: Path, control_plane: str | None, environ: Mapping[str, str], group: str
 ) -> NoReturn:
     """Turns this process into one of the gateway's."""
     place = layout(state_dir)
@@ -142,6 +180,7 @@ def _become(
         environ=environ,
         control_plane=parse_endpoint(control_plane) if control_plane else place.sockets.xds,
         tls=tls_files(environ),
+        group=node_group(group),
     )
     create(place)
     lock_for_exec(place, name)
@@ -165,15 +204,7 @@ def _write_bootstrap(gateway: Gateway) -> None:
         tls=gateway.tls,
         admin=gateway.layout.sockets.envoy,
         node=node_id(),
+        group=gateway.group,
         memory=envoy_memory(gateway.environ),
     )
     gateway.layout.bootstrap.write_text(text, encoding="utf-8")
-
-
-def tls_files(environ: Mapping[str, str]) -> TlsFiles | None:
-    """The files of mutual TLS, by the same variables that the services read; all three or none."""
-    names = ("TOLLGATE_TLS_CERTIFICATE", "TOLLGATE_TLS_PRIVATE_KEY", "TOLLGATE_TLS_AUTHORITY")
-    files = [Path(environ[name]) for name in names if environ.get(name)]
-    if files and len(files) < len(names):
-        raise BootstrapError(f"mutual TLS needs {', '.join(names)}")
-    return TlsFiles(*files) if files else None

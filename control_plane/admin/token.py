@@ -1,5 +1,6 @@
 """The token of the admin API: the configuration's, or one generated on first run into the state directory."""
 
+import hmac
 import os
 import secrets
 import tempfile
@@ -24,3 +25,9 @@ def stored_token(state_dir: Path) -> str:
         opened.write(token + "\n")
     Path(fresh).replace(file)
     return token
+
+
+def presents(authorization: str, token: str) -> bool:
+    """Whether the value of this `authorization` header or metadata is the token as a bearer's (RFC 6750)."""
+    scheme, _, presented = authorization.partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(presented.encode(), token.encode())

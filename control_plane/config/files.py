@@ -7,6 +7,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -30,24 +31,61 @@ class UnreadableFile(Exception):  # noqa: N818 - it is the file that is unreadab
         super().__init__(message)
 
 
+@dataclass(frozen=True)
+class Given:
+    """Contents to take in place of the disk's: of the configuration's own files, and of all others unless None."""
+
+    texts: Mapping[Path, bytes] = field(repr=False)
+    others: Mapping[Path, bytes] | None = field(default=None, repr=False)
+
+    def holds(self, path: Path) -> bool:
+        """Whether the disk is not asked for this file."""
+        return self.others is not None or path in self.texts
+
+    def content(self, path: Path) -> bytes:
+        """What is given for this file; UnreadableFile where nothing is."""
+        found = self.texts.get(path, (self.others or {}).get(path))
+        if found is None:
+            raise UnreadableFile("could not be read at the time", "check the path and its permissions")
+        return found
+
+
 class Reading:
     """Reads each file once, and remembers what it found where."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Given | None = None) -> None:
+        self._given = given
         self._contents: dict[Path, bytes | UnreadableFile] = {}
         self._stamps: dict[Path, Stamp] = {}
         self._listings: dict[Path, tuple[Path, ...]] = {}
 
     @property
     def digests(self) -> Mapping[Path, Digest]:
-        """What was read, in short; the files that could not be read too: a change of them may be the cure."""
+        """What was read, in short; the files that could not be read too: a change of them may be the cure.
+
+        Without those that were given: no change of the disk's matters.
+        """
         return {
             path: None if isinstance(content, UnreadableFile) else digest_of(content)
             for path, content in self._contents.items()
+            if self._given is None or not self._given.holds(path)
         }
+
+    @property
+    def contents(self) -> Mapping[Path, bytes]:
+        """What could be read."""
+        return {path: content for path, content in self._contents.items() if isinstance(content, bytes)}
+
+    @property
+    def listed(self) -> tuple[Path, ...]:
+        """The files of the configuration itself."""
+        return tuple(file for files in self._listings.values() for file in files)
 
     def configuration_files(self, path: Path) -> tuple[Path, ...]:
         """The files of the configuration at this path; UnreadableFile where a directory cannot be listed."""
+        if self._given is not None:
+            self._listings[path] = tuple(sorted(self._given.texts))
+            return self._listings[path]
         self._listings[path] = ()
         self._listings[path] = configuration_files(path)
         return self._listings[path]
@@ -55,9 +93,8 @@ class Reading:
     def content(self, path: Path, *, largest: int) -> bytes:
         """The content of a regular file, or UnreadableFile."""
         if path not in self._contents:
-            self._stamps[path] = stamp(path)
             try:
-                self._contents[path] = read_file(path, largest=largest)
+                self._contents[path] = self._read(path, largest=largest)
             except UnreadableFile as error:
                 self._contents[path] = error
         found = self._contents[path]
@@ -65,11 +102,16 @@ class Reading:
             raise found
         return found
 
+    def _read(self, path: Path, *, largest: int) -> bytes:
+        if self._given is not None and self._given.holds(path):
+            return self._given.content(path)
+        self._stamps[path] = stamp(path)
+        return read_file(path, largest=largest)
+
     def still_true(self) -> bool:
         """Whether all that was read could be read again."""
-        return all(_listed(path) == files for path, files in self._listings.items()) and all(
-            stamp(path) == before for path, before in self._stamps.items()
-        )
+        listed_again = self._given is not None or all(_listed(path) == files for path, files in self._listings.items())
+        return listed_again and all(stamp(path) == before for path, before in self._stamps.items())
 
 
 def configuration_files(path: Path) -> tuple[Path, ...]:

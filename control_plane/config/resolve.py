@@ -1,4 +1,7 @@
-"""The data of a document: plain values for the model, with the environment and the secrets of files put in."""
+"""The data of a document: plain values for the model, with the environment and the secrets of files put in.
+
+An element that was validated before stands in the data as the model that was made of it.
+"""
 
 from collections.abc import Mapping as Environment
 from dataclasses import dataclass, field
@@ -6,6 +9,7 @@ from pathlib import Path as FilePath
 from typing import Final
 
 from control_plane.config.document import Mapping, Node, Scalar, Sequence
+from control_plane.config.elements import Elements, is_element
 from control_plane.config.errors import Path, Problem
 from control_plane.config.expected import expects_keys, expects_names, expects_secret
 from control_plane.config.files import LARGEST_REFERENCED_FILE, Reading, UnreadableFile
@@ -25,21 +29,25 @@ PEM: Final = "-----BEGIN "
 
 @dataclass
 class Resolved:
-    """Data, the mistakes found on the way, and the paths at which nothing can be said about the data."""
+    """Data, the mistakes found on the way, and the paths at which nothing can be said about the data.
+
+    `variables` counts the values that are not in the file alone.
+    """
 
     data: object = field(default=UNUSABLE, repr=False)  # holds secrets
     problems: list[Problem] = field(default_factory=list)
     unusable: set[Path] = field(default_factory=set)
+    variables: int = 0
 
     def knows(self, path: Path) -> bool:
         """Whether what stands at the path is what was meant."""
         return not any(path[:length] in self.unusable for length in range(len(path) + 1))
 
 
-def resolve(root: Node, environ: Environment[str, str], reading: Reading) -> Resolved:
+def resolve(root: Node, environ: Environment[str, str], reading: Reading, elements: Elements) -> Resolved:
     """The data of the tree; every mistake is kept, none ends the work."""
     resolved = Resolved()
-    resolved.data = _Resolver(environ, reading, resolved).data(root, ())
+    resolved.data = _Resolver(environ, reading, resolved, elements).data(root, ())
     return resolved
 
 
@@ -48,8 +56,21 @@ class _Resolver:
     environ: Environment[str, str]
     reading: Reading
     resolved: Resolved
+    elements: Elements
 
     def data(self, node: Node, path: Path) -> object:
+        return self._element(node, path) if is_element(path) else self._plain(node, path)
+
+    def _element(self, node: Node, path: Path) -> object:
+        if (known := self.elements.of_node(path, node)) is not None:
+            return known
+        variables, mistakes = self.resolved.variables, len(self.resolved.problems)
+        data = self._plain(node, path)
+        if len(self.resolved.problems) > mistakes:
+            return data
+        return self.elements.of_data(path, node, data, constant=self.resolved.variables == variables)
+
+    def _plain(self, node: Node, path: Path) -> object:
         if isinstance(node, Mapping):
             return {key: self.data(entry.value, (*path, key)) for key, entry in node.entries.items()}
         if isinstance(node, Sequence):
@@ -61,6 +82,8 @@ class _Resolver:
 
     def _scalar(self, node: Scalar, path: Path) -> object:
         try:
+            if refers_to_environment(node.text):
+                self.resolved.variables += 1
             text = substituted(node.text, self.environ)
             # What the file says decides, not what a variable holds: none makes the gateway read a file.
             if node.text.startswith(IN_FILE) and expects_secret(path):
@@ -76,6 +99,7 @@ class _Resolver:
 
     def _secret(self, name: str, node: Scalar) -> str:
         """The content of the file, which is found from the directory of the YAML file that names it."""
+        self.resolved.variables += 1
         if not name:
             raise BadScalar("there is no path after `file:`", "write file:/path/to/secret")
         named = node.text.removeprefix(IN_FILE)

@@ -15,6 +15,7 @@ def listener(name: str, written: config.Listener) -> ir.Listener:
         trusted_proxies=tuple(sorted(written.trusted_proxies)),
         compression=written.compression,
         max_connections=written.max_connections,
+        groups=frozenset(written.groups),
     )
 
 

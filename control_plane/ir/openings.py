@@ -59,11 +59,15 @@ def _begin(item: tuple[bytes, int]) -> bytes:
 
 def openings(source: config.Config) -> Iterator[tuple[int, str]]:
     """Places of such routes in the file, each with the name of the first prefix that it opens."""
+    patterns = [
+        (index, written, path)
+        for index, written in enumerate(source.routes)
+        if (path := path_match(written.match)).kind in PATTERNS and not accepted(written, source)
+    ]
+    if not patterns:
+        return
     by_host, everywhere = _guarded(source.routes, source)
-    for index, written in enumerate(source.routes):
-        path = path_match(written.match)
-        if path.kind not in PATTERNS or accepted(written, source):
-            continue
+    for index, written, path in patterns:
         hosts = (*written.match.hosts, ANY_HOST)
         near = [by_host[host] for host in hosts if host in by_host] if written.match.hosts else [everywhere]
         opened = min((found for prefixes in near for found in prefixes.opened_by(path)), default=None)

@@ -17,6 +17,8 @@ KINDS = {PathKind.EXACT: 3, PathKind.TEMPLATE: 2, PathKind.REGEX: 1, PathKind.PR
 
 # Greater is more specific: kind and segments of the path, number of conditions, methods named, priority.
 Specificity = tuple[int, tuple[bool, ...], int, bool, int]
+# The same turned round, and the name.
+Rank = tuple[int, tuple[int, ...], int, bool, int, str]
 
 
 def specificity(route: Route) -> Specificity:
@@ -28,8 +30,15 @@ def specificity(route: Route) -> Specificity:
 
 def ordered(routes: Iterable[Route]) -> tuple[Route, ...]:
     """Routes in the order in which they are tried; names break ties between routes that no request can confuse."""
-    by_name = sorted(routes, key=lambda route: route.name)
-    return tuple(sorted(by_name, key=specificity, reverse=True))
+    return tuple(sorted(routes, key=rank))
+
+
+def rank(route: Route) -> Rank:
+    """The lesser is tried first: the more specific, and of equally specific ones the first by name."""
+    kind, literal, conditions, methods, priority = specificity(route)
+    # A segment that one path has and the other lacks makes it more specific, whatever it is.
+    segments = (*(0 if part else 1 for part in literal), 2)
+    return (-kind, segments, -conditions, not methods, -priority, route.name)
 
 
 def covering_hosts(domain: str) -> Iterator[str]:

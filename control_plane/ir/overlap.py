@@ -25,8 +25,8 @@ def indistinct(routes: Iterable[Route]) -> Iterator[tuple[Route, Route]]:
     """Pairs of routes that may match the same request with the same specificity; each route is the second of one."""
     groups: dict[Hashable, list[Route]] = {}
     for route in routes:
-        for host in route.hosts or (ANY_HOST,):
-            groups.setdefault((specificity(route), host, _shape(route.path)), []).append(route)
+        for key in groups_of(route):
+            groups.setdefault(key, []).append(route)
     reported: set[str] = set()
     for group in groups.values():
         for late, earlier in _candidates(group):
@@ -36,6 +36,12 @@ def indistinct(routes: Iterable[Route]) -> Iterator[tuple[Route, Route]]:
             if early is not None:
                 reported.add(late.name)
                 yield early, late
+
+
+def groups_of(route: Route) -> tuple[Hashable, ...]:
+    """Two routes may match the same request with the same specificity only where they have a group in common."""
+    alike = specificity(route), _shape(route.path)
+    return tuple((host, *alike) for host in route.hosts or (ANY_HOST,))
 
 
 def _shape(path: PathMatch) -> Hashable:

@@ -1,6 +1,7 @@
 """Demands and limits: how the words of a route become what is asked of a caller and what is counted."""
 
 import hashlib
+import math
 from collections.abc import Iterable
 
 from control_plane.config import model as config
@@ -45,8 +46,17 @@ def limit_of(item: config.Limit, owner: str) -> ir.Limit:
 def counted(own: Iterable[ir.Limit], source: config.Config, *, public: bool, local: bool) -> bool:
     """Whether limits of this scope, a route's own or a plan's, may apply to its calls."""
     scope = "instance" if local else "fleet"
-    of_plans = (limit.scope == scope for plan in source.plans.values() for limit in plan.limits)
-    return any(limit.local == local for limit in own) or (not public and any(of_plans))
+    return any(limit.local == local for limit in own) or (not public and scope in plan_scopes(source))
+
+
+def plan_scopes(source: config.Config) -> frozenset[str]:
+    """Who counts what plans limit; nobody where they limit nothing."""
+    return frozenset(limit.scope for plan in source.plans.values() for limit in plan.limits)
+
+
+def dearest_call(source: config.Config) -> float:
+    """The most that a call may cost without being more than some plan ever admits."""
+    return min((limit.requests.requests for plan in source.plans.values() for limit in plan.limits), default=math.inf)
 
 
 def dimensions(item: config.Limit) -> frozenset[ir.Dimension]:

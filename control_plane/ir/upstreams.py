@@ -10,14 +10,15 @@ OPENAI_PATH = "/v1"
 
 def upstream(name: str, written: config.Upstream, *, cached: bool, mirrors: bool) -> ir.Upstream:
     """The upstream of this name; its endpoints are sorted and stand once."""
-    endpoints = {ir.Address(url.host, url.port) for url in written.addresses}
+    told = written.addresses if written.kubernetes is None else ()
+    endpoints = {ir.Address(url.host, url.port) for url in told}
     return ir.Upstream(
         name=name,
         endpoints=tuple(sorted(endpoints, key=lambda it: (it.host, it.port))),
         connect_timeout=written.connect_timeout,
         circuit_breaker=ir.CircuitBreaker(**dict(written.circuit_breaker)),
         protocol=ir.Protocol(written.protocol),
-        tls=_tls(written.tls) if written.addresses[0].tls else None,
+        tls=_tls(written) if written.addresses[0].tls else None,
         health_check=_health_check(written),
         balancing=ir.Balancing(written.load_balancing.policy),
         outlier_detection=_outlier_detection(written.outlier_detection),
@@ -25,15 +26,23 @@ def upstream(name: str, written: config.Upstream, *, cached: bool, mirrors: bool
         required=written.readiness == "required",
         cached=cached,
         mirrors=mirrors,
+        kubernetes=_kubernetes(written.kubernetes),
     )
 
 
-def _tls(written: config.UpstreamTls) -> ir.UpstreamTls:
+def _kubernetes(written: config.KubernetesService | None) -> ir.KubernetesService | None:
+    return None if written is None else ir.KubernetesService(written.namespace, written.service, written.port)
+
+
+def _tls(upstream: config.Upstream) -> ir.UpstreamTls:
+    written = upstream.tls
+    # Certificates of pods name the Service: their addresses are nobody's.
+    service = None if upstream.kubernetes is None else upstream.kubernetes.address.host
     return ir.UpstreamTls(
         minimum_version=written.minimum_version,
         verify=written.verify,
         ca=None if written.ca is None else written.ca.get_secret_value(),
-        server_name=written.server_name,
+        server_name=written.server_name or service,
         identification=_identification(written),
     )
 

@@ -1,6 +1,6 @@
 """The rate-limit service's policy: one set of limits a route that asks, one a plan. Envoy keeps the local ones."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from control_plane.ir import model as ir
 from service_kit import contract
@@ -15,17 +15,16 @@ DIMENSIONS = {
 }
 
 
-def limit_sets(gateway: ir.Gateway) -> Iterator[tuple[str, policy_pb.LimitSet]]:
-    """Names and sets; empty ones too, because the service refuses a name that it does not know."""
-    for route in gateway.routes:
-        if route.asks_limiter:
-            yield contract.route_limits_name(route.name), _limit_set(route.limits)
-    for plan in gateway.plans:
-        yield contract.plan_limits_name(plan.name), _limit_set(plan.limits)
+def limited(gateway: ir.Gateway) -> Iterator[ir.Route | ir.Plan]:
+    """Whoever has a set; those without limits too, because the service refuses a name that it does not know."""
+    yield from (route for route in gateway.routes if route.asks_limiter)
+    yield from gateway.plans
 
 
-def _limit_set(limits: Iterable[ir.Limit]) -> policy_pb.LimitSet:
-    return policy_pb.LimitSet(
+def limit_set(owner: ir.Route | ir.Plan) -> tuple[str, policy_pb.LimitSet]:
+    """The name and content of the owner's set."""
+    name = contract.plan_limits_name if isinstance(owner, ir.Plan) else contract.route_limits_name
+    return name(owner.name), policy_pb.LimitSet(
         limits=[
             policy_pb.Limit(
                 id=limit.id,
@@ -33,7 +32,7 @@ def _limit_set(limits: Iterable[ir.Limit]) -> policy_pb.LimitSet:
                 period_seconds=limit.period,
                 per=[DIMENSIONS[dimension] for dimension in limit.per],
             )
-            for limit in limits
+            for limit in owner.limits
             if not limit.local
         ]
     )

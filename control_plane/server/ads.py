@@ -1,4 +1,4 @@
-"""The ADS server: one request path for both protocols, over the pure state of `Stream`.
+"""The xDS server: one request path for every service and both protocols, over the pure state of `Stream`.
 
 It holds the current snapshot of each group of consumers and moves bytes; what to send is decided in `stream` and
 `subscription`. A stream that fails, blocks or is refused concerns no other.
@@ -9,21 +9,27 @@ import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from weakref import WeakValueDictionary
 
 import grpc
 from google.protobuf.message import DecodeError
 from prometheus_client import CollectorRegistry
 
 from control_plane.server.admission import Refused, admitted
+from control_plane.server.clients import Client
+from control_plane.server.exchange import Nack, Push
 from control_plane.server.metrics import XdsMetrics
-from control_plane.server.session import Session
-from control_plane.server.status import NodeStatus
-from control_plane.server.subscription import Nack, Push
+from control_plane.server.services import SERVICES as DISCOVERY_SERVICES
+from control_plane.server.services import DiscoveryService
+from control_plane.server.session import Convoy, Session
+from control_plane.server.status import NodeStatus, NodeVerdict
 from control_plane.server.types import GROUPS, ConsumerGroup, short_name
-from control_plane.server.wire import ADS_SERVICE, PROTOCOLS, Protocol, Received, ResponseBytes
+from control_plane.server.wire import Node, Protocol, Received, ResponseBytes
 from control_plane.snapshot import EMPTY, Snapshot
 from service_kit.clock import Clock
 from service_kit.log import Logger
+from service_kit.peers import peer_of
 from service_kit.race import first_ended
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -45,63 +51,91 @@ class Ads:
         self._groups = {group.cluster: group for group in groups}
         self._snapshots: dict[str, Snapshot] = {}
         self._sessions: set[Session] = set()
+        # Of the nodes with a stream for each type; one that has no stream left is forgotten.
+        self._convoys: WeakValueDictionary[tuple[str, ...], Convoy] = WeakValueDictionary()
         self._bytes = ResponseBytes()
         self._moved = asyncio.Event()
         self._closing = asyncio.Event()
 
     def set_snapshot(self, cluster: str, snapshot: Snapshot) -> None:
         """Serves this snapshot to a group from now on; a push that is under way is followed by what differs."""
-        self._snapshots[cluster] = snapshot
-        self._bytes.clear()
+        self._snapshots[cluster] = snapshot.sharing(self._snapshot(cluster))
         for session in self._of(cluster):
             session.wake.set()
         self._report_movement()
 
+    def withhold(self, cluster: str) -> None:
+        """Sends the group nothing until its next snapshot: it keeps what it has, and who comes new gets nothing."""
+        self._snapshots.pop(cluster, None)
+        self._report_movement()
+
+    def movement(self) -> asyncio.Event:
+        """Set at the next movement: a consumer came, left, or judged something."""
+        return self._moved
+
     async def settled(self, cluster: str) -> None:
         """Returns when every connected consumer of the group has ACKed or NACKed all it asked for."""
-        while not all(session.settled(self._snapshot(cluster)) for session in self._of(cluster)):
-            await self._moved.wait()
-
-    def refused(self, cluster: str) -> bool:
-        """Whether a connected consumer of the group keeps an older state because it NACKed this one."""
-        return any(session.stream.refuses() for session in self._of(cluster))
-
-    def refusals(self, cluster: str) -> tuple[str, ...]:
-        """Why the group as a whole refuses: the reasons of every type that all of its consumers have NACKed."""
-        by_type: dict[str, list[str | None]] = {}
-        for session in self._of(cluster):
-            for type_url, subscription in session.stream.subscriptions.items():
-                nack = subscription.nack
-                reason = None if nack is None else f"{session.node.id}: {nack.message}"
-                by_type.setdefault(type_url, []).append(reason)
-        return tuple(reason for told in by_type.values() if all(told) for reason in told if reason is not None)
+        while not all(self._settled(session) for session in self._of(cluster)):
+            for session in tuple(self._of(cluster)):  # one after the other: a verdict costs a look at one of them
+                while session in self._sessions and not self._settled(session):
+                    await self._moved.wait()
 
     def converged(self, cluster: str) -> bool:
         """Whether every connected consumer of the group runs the current snapshot."""
-        return all(session.status(self._snapshot(cluster)).converged for session in self._of(cluster))
+        return all(session.status(self._seen_by(session)).converged for session in self._of(cluster))
 
     def statuses(self) -> tuple[NodeStatus, ...]:
         """The connected consumers, by cluster and node."""
-        found = (session.status(self._snapshot(session.node.cluster)) for session in self._sessions)
+        found = (session.status(self._seen_by(session)) for session in self._sessions)
         return tuple(sorted(found, key=lambda status: (status.cluster, status.node, status.connected_at)))
 
-    def rpc(self) -> grpc.GenericRpcHandler:
-        """The gRPC service, on bytes: messages are read and written in `wire`."""
+    def clients(self) -> tuple[Client, ...]:
+        """The connected consumers, for those who ask about single resources."""
+        found = sorted(self._sessions, key=lambda session: (session.node.cluster, session.node.id))
+        return tuple(map(self._client, found))
+
+    def _client(self, session: Session) -> Client:
+        snapshot = self._seen_by(session)
+        return Client(session.node, session.status(snapshot), lambda: session.resources(snapshot))
+
+    def verdicts(self, cluster: str) -> tuple[NodeVerdict, ...]:
+        """What each connected node of the group says of the current snapshot; one that is connected twice has two."""
+        return tuple(
+            NodeVerdict(
+                node=convoy.sessions[0].node.id,
+                group=convoy.sessions[0].node.group,
+                settled=all(map(self._settled, convoy.sessions)),
+                refusals=tuple(refusal for session in convoy.sessions for refusal in session.refusals()),
+            )
+            for convoy in dict.fromkeys(session.convoy for session in self._of(cluster))
+        )
+
+    def rpcs(self) -> tuple[grpc.GenericRpcHandler, ...]:
+        """The gRPC services, on bytes: messages are read and written in `wire`."""
+        return tuple(self._rpc(service) for service in DISCOVERY_SERVICES)
+
+    def _rpc(self, service: DiscoveryService) -> grpc.GenericRpcHandler:
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            protocol.method: grpc.stream_stream_rpc_method_handler(self._handler(protocol)) for protocol in PROTOCOLS
+            method: grpc.stream_stream_rpc_method_handler(self._handler(protocol, service))
+            for method, protocol in service.methods.items()
         }
-        return grpc.method_handlers_generic_handler(ADS_SERVICE, handlers)
+        return grpc.method_handlers_generic_handler(service.name, handlers)
 
     def close_streams(self) -> None:
         """Ends every stream, now and later, with a status that tells the client to try again."""
         self._closing.set()
 
-    def _handler(self, protocol: Protocol) -> Callable[[object, Context], Awaitable[None]]:
+    def _handler(self, protocol: Protocol, service: DiscoveryService) -> Callable[[object, Context], Awaitable[None]]:
         async def handle(_requests: object, context: Context) -> None:
             try:
-                await first_ended(self._serve(protocol, context), self._refuse_when_closing())
+                await first_ended(self._serve(protocol, service, context), self._refuse_when_closing())
             except Refused as refused:
                 await context.abort(refused.code, refused.message)
+            except Exception:  # noqa: BLE001 - the edge of a stream: a fault of ours costs this one alone [11]
+                if not context.done():  # else the client has gone, and what was being written failed [9]
+                    self._metrics.faults.inc()
+                    self._log.exception("a fault ends an xds stream", peer=context.peer())
+                    await context.abort(grpc.StatusCode.INTERNAL, "a fault of the control plane")
 
         return handle
 
@@ -109,17 +143,25 @@ class Ads:
         await self._closing.wait()
         raise Refused(grpc.StatusCode.UNAVAILABLE, "the control plane is stopping")
 
-    async def _serve(self, protocol: Protocol, context: Context) -> None:
-        received = await _next_request(protocol, context)
+    async def _serve(self, protocol: Protocol, service: DiscoveryService, context: Context) -> None:
+        received = await _next_request(protocol, service, context)
         if received is None:
             return
-        group = admitted(received.node, self._groups)
+        group = admitted(received.node, self._groups, peer_of(context))
+        await context.send_initial_metadata(())  # a client that resumes with nothing new hears that it was let in
         nonce_prefix = secrets.token_hex(4)  # a nonce of an earlier stream must mean nothing on this one
         nonces = (f"{nonce_prefix}-{number}" for number in itertools.count(1))
-        session = Session(received.node, group, protocol, nonces, self._clock)
+        convoy = self._convoy(received.node, service, context.peer())
+        session = Session(received.node, group, protocol, nonces, self._clock, convoy)
         with self._connected(session):
             self._take(session, received)
-            await first_ended(self._read(session, context), self._write(session, context))
+            await first_ended(self._read(session, service, context), self._write(session, context))
+
+    def _convoy(self, node: Node, service: DiscoveryService, peer: str) -> Convoy:
+        if not service.type_url:
+            return Convoy()
+        host = peer.rpartition(":")[0]  # without the port: a node may connect once for each of its streams
+        return self._convoys.setdefault((node.cluster, node.id, node.group, host), Convoy())
 
     @contextmanager
     def _connected(self, session: Session) -> Iterator[None]:
@@ -131,12 +173,13 @@ class Ads:
             yield
         finally:
             self._sessions.remove(session)
+            session.close()
             self._metrics.streams.labels(session.node.cluster).dec()
             self._report_movement()
             log.info("xds stream closed")
 
-    async def _read(self, session: Session, context: Context) -> None:
-        while (received := await _next_request(session.protocol, context)) is not None:
+    async def _read(self, session: Session, service: DiscoveryService, context: Context) -> None:
+        while (received := await _next_request(session.protocol, service, context)) is not None:
             self._take(session, received)
 
     def _take(self, session: Session, received: Received) -> None:
@@ -163,8 +206,15 @@ class Ads:
             await session.woken()
 
     def _next_push(self, session: Session) -> Push | None:
-        snapshot = self._snapshots.get(session.node.cluster)
-        return None if snapshot is None else session.next_push(snapshot)
+        if session.node.cluster not in self._snapshots:
+            return None
+        return session.next_push(self._seen_by(session))
+
+    def _settled(self, session: Session) -> bool:
+        return session.settled(self._seen_by(session))
+
+    def _seen_by(self, session: Session) -> Snapshot:
+        return self._snapshot(session.node.cluster).visible_to(session.node.group)
 
     def _snapshot(self, cluster: str) -> Snapshot:
         return self._snapshots.get(cluster, EMPTY)
@@ -178,7 +228,7 @@ class Ads:
         self._moved = asyncio.Event()
 
 
-async def _next_request(protocol: Protocol, context: Context) -> Received | None:
+async def _next_request(protocol: Protocol, service: DiscoveryService, context: Context) -> Received | None:
     """The next request, None at the end of the stream."""
     data: object = await context.read()
     if not isinstance(data, bytes):  # grpc.aio.EOF
@@ -187,6 +237,9 @@ async def _next_request(protocol: Protocol, context: Context) -> Received | None
         received = protocol.read(data)
     except DecodeError as error:
         raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "not a discovery request") from error
-    if not received.request.type_url:
+    type_url = received.request.type_url or service.type_url
+    if not type_url:
         raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "a request on an ADS stream must state its type_url")
-    return received
+    if type_url != (service.type_url or type_url):
+        raise Refused(grpc.StatusCode.INVALID_ARGUMENT, f"{service.name} knows {service.type_url}, not {type_url}")
+    return replace(received, request=replace(received.request, type_url=type_url))

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from control_plane.server.subscription import Ack, Push, Verdict
+from control_plane.server.exchange import Ack, Push, Verdict
 from control_plane.server.types import short_name
 
 
@@ -11,6 +11,10 @@ class XdsMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.streams = Gauge("tollgate_xds_streams", "Open xDS streams", ["cluster"], registry=registry)
+        self.faults = Counter(
+            "tollgate_xds_stream_faults", "Streams that a fault of the server ended", registry=registry
+        )
+        self._heartbeats = Counter("tollgate_xds_heartbeats", "Lifetimes confirmed", ["type"], registry=registry)
         self._pushes = Counter("tollgate_xds_pushes", "Responses sent", ["type"], registry=registry)
         self._acks = Counter("tollgate_xds_acks", "Responses accepted", ["type"], registry=registry)
         self._nacks = Counter("tollgate_xds_nacks", "Responses refused", ["type"], registry=registry)
@@ -19,7 +23,7 @@ class XdsMetrics:
         )
 
     def pushed(self, push: Push) -> None:
-        self._pushes.labels(short_name(push.type_url)).inc()
+        (self._heartbeats if push.heartbeat else self._pushes).labels(short_name(push.type_url)).inc()
 
     def judged(self, verdict: Verdict) -> None:
         label = short_name(verdict.push.type_url)

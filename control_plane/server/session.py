@@ -3,38 +3,78 @@
 import asyncio
 from collections.abc import Iterator
 
-from control_plane.server.status import NodeStatus, Refusal, TypeStatus
-from control_plane.server.stream import Stream, Subscriptions, TypeRequest
-from control_plane.server.subscription import Nack, Push, Verdict
+from control_plane.server.exchange import Nack, Push, Verdict
+from control_plane.server.status import NodeStatus, Refusal, ResourceState, TypeStatus
+from control_plane.server.stream import Abreast, Stream, Subscriptions, TypeRequest
 from control_plane.server.types import ConsumerGroup
 from control_plane.server.wire import Node, Protocol
-from control_plane.snapshot import Snapshot
+from control_plane.snapshot import Resource, Snapshot
 from service_kit.clock import Clock
+
+
+class Convoy:
+    """The sessions that keep one order: a stream of ADS alone, or all the streams of a node that has one for each type.
+
+    Nodes that state the same id from the same host are taken for one; they delay each other by PATIENCE at most.
+    """
+
+    def __init__(self) -> None:
+        self.subscriptions = Abreast()
+        self.sessions: list[Session] = []
+
+    def moved(self, session: "Session", type_url: str) -> None:
+        """A push or a verdict of this session may let others go on."""
+        for other in self.sessions:
+            if other is not session and other.stream.concerned_by(type_url):
+                other.wake.set()
+
+    def leave(self, session: "Session") -> None:
+        self.sessions.remove(session)
+        for other in self.sessions:
+            other.wake.set()
 
 
 class Session:
     """A node on one stream; `wake` is set when there may be something to push."""
 
     def __init__(
-        self, node: Node, group: ConsumerGroup, protocol: Protocol, nonces: Iterator[str], clock: Clock
+        self,
+        node: Node,
+        group: ConsumerGroup,
+        protocol: Protocol,
+        nonces: Iterator[str],
+        clock: Clock,
+        convoy: "Convoy",
     ) -> None:
         self.node = node
         self.protocol = protocol
-        self.stream = Stream(group.push_order, nonces)
+        self.convoy = convoy
+        self.stream = Stream(
+            group.push_order, nonces, lifetimes=protocol.reads_lifetimes(node), abreast=convoy.subscriptions
+        )
         self.wake = asyncio.Event()
         self._clock = clock
         self._connected_at = clock.now()
         self._judged_at: dict[str, float] = {}
+        convoy.sessions.append(self)
 
     def receive(self, request: TypeRequest) -> Verdict | None:
         verdict = self.stream.receive(request, self._clock.monotonic())
         if verdict is not None:
             self._judged_at[request.type_url] = self._clock.now()
         self.wake.set()
+        self.convoy.moved(self, request.type_url)
         return verdict
 
     def next_push(self, snapshot: Snapshot) -> Push | None:
-        return self.stream.next_push(snapshot, self._clock.monotonic())
+        push = self.stream.next_push(snapshot, self._clock.monotonic())
+        if push is not None:
+            self.convoy.moved(self, push.type_url)
+        return push
+
+    def close(self) -> None:
+        self.stream.close()
+        self.convoy.leave(self)
 
     async def woken(self) -> None:
         """Returns when something was received, the snapshot changed, or a verdict is overdue."""
@@ -49,6 +89,14 @@ class Session:
     def settled(self, snapshot: Snapshot) -> bool:
         return self.stream.settled(snapshot)
 
+    def refusals(self) -> tuple[Refusal, ...]:
+        """What the last word on a type was a NACK of."""
+        return tuple(
+            _refusal(subscription.nack, self._judged_at[type_url])
+            for type_url, subscription in self.stream.subscriptions.items()
+            if subscription.nack is not None
+        )
+
     def status(self, snapshot: Snapshot) -> NodeStatus:
         return NodeStatus(
             node=self.node.id,
@@ -59,18 +107,37 @@ class Session:
                 type_url: self._type_status(type_url, subscription, snapshot)
                 for type_url, subscription in self.stream.subscriptions.items()
             },
+            group=self.node.group,
+            user_agent=self.node.user_agent,
         )
+
+    def resources(self, snapshot: Snapshot) -> Iterator[tuple[Resource, ResourceState]]:
+        """Every resource of the snapshot that the node wants, and how it stands to it."""
+        for type_url, subscription in self.stream.subscriptions.items():
+            for _, item in sorted(snapshot.of(type_url).items()):
+                if (state := subscription.state(item)) is not None:
+                    yield item, state
 
     def _type_status(self, type_url: str, subscription: Subscriptions, snapshot: Snapshot) -> TypeStatus:
         since = self._judged_at.get(type_url, self._connected_at)
+        settled = subscription.in_flight is None and not subscription.pending(snapshot)
+        # one that came back with all of it was sent nothing
+        resumed = settled and subscription.nack is None and not subscription.acked_version
         return TypeStatus(
             sent=subscription.sent_version,
-            acked=subscription.acked_version,
+            acked=snapshot.version(type_url) if resumed else subscription.acked_version,
             refusal=None if subscription.nack is None else _refusal(subscription.nack, since),
-            settled=subscription.in_flight is None and not subscription.pending(snapshot),
+            settled=settled,
             since=since,
         )
 
 
 def _refusal(nack: Nack, at: float) -> Refusal:
-    return Refusal(version=nack.push.version, nonce=nack.push.nonce, message=nack.message, at=at)
+    return Refusal(
+        type_url=nack.push.type_url,
+        version=nack.push.version,
+        nonce=nack.push.nonce,
+        message=nack.message,
+        at=at,
+        names=nack.names,
+    )

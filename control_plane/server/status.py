@@ -2,16 +2,41 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from enum import Enum
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A NACK as it is shown: which push, why, when (seconds since the epoch)."""
+    """A NACK as it is shown: which push, why, when (seconds since the epoch).
 
+    `names` are the resources that were new or different in the refused push.
+    """
+
+    type_url: str
     version: str
     nonce: str
     message: str
     at: float
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NodeVerdict:
+    """What one connected node says of what it was sent: whether it has judged it all, and what it refuses."""
+
+    node: str
+    group: str
+    settled: bool
+    refusals: tuple[Refusal, ...]
+
+
+class ResourceState(Enum):
+    """How a consumer stands to a resource that it wants and that is there for it."""
+
+    SYNCED = "synced"  # it ACKed this version
+    NOT_SENT = "not sent"
+    STALE = "stale"  # it was sent this version and has not answered, or it has an older one
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -34,6 +59,8 @@ class NodeStatus:
     protocol: str
     connected_at: float
     types: Mapping[str, TypeStatus]
+    group: str = ""
+    user_agent: str = ""
 
     @property
     def settled(self) -> bool:

@@ -1,29 +1,26 @@
-"""One ADS stream without its I/O: which type is pushed next, and what may delay it.
+"""One stream without its I/O: which type is pushed next, and what may delay it.
 
 Types go out in the order of the group; a later type waits until the earlier ones are ACKed or NACKed, but never longer
-than `PATIENCE` after they were sent, so that a client that answers nothing for one type still gets the others. A type
-never waits for its own parent: Envoy ACKs a cluster only once it is warm, and endpoints are what warms it.
+than `PATIENCE`, so that a client that answers nothing for one type still gets the others. A type never waits for its
+own parent: Envoy ACKs a cluster only once it is warm, and endpoints are what warms it.
+
+A node that opens a stream for each type has several; they are `abreast`, and keep the order as if they were one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from control_plane.server.subscription import (
-    DeltaRequest,
-    DeltaSubscription,
-    Flight,
-    Push,
-    SotwRequest,
-    SotwSubscription,
-    Verdict,
-)
+from control_plane.server.exchange import DeltaRequest, Push, SotwRequest, Verdict
+from control_plane.server.subscription import PATIENCE, DeltaSubscription, SotwSubscription
 from control_plane.server.types import NOTHING, UNAWAITED, WARMING
-from control_plane.snapshot import Snapshot
-
-PATIENCE = 2.0
+from control_plane.snapshot import Named, Snapshot
+from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE
 
 Subscriptions = SotwSubscription | DeltaSubscription
+S = TypeVar("S", SotwSubscription, DeltaSubscription)
 Request = SotwRequest | DeltaRequest
+CHILDREN_OF_CLUSTERS = frozenset(child for child, parents in WARMING.items() if CLUSTER_TYPE in parents)
 
 
 @dataclass(frozen=True)
@@ -34,50 +31,75 @@ class TypeRequest:
     request: Request
 
 
+class Abreast:
+    """The subscriptions of streams that keep one order, by type: a type may be on several."""
+
+    def __init__(self) -> None:
+        self._by_type: dict[str, list[Subscriptions]] = {}
+
+    def of(self, type_url: str) -> Sequence[Subscriptions]:
+        return self._by_type.get(type_url, ())
+
+    def add(self, type_url: str, subscription: Subscriptions) -> None:
+        self._by_type.setdefault(type_url, []).append(subscription)
+
+    def remove(self, type_url: str, subscription: Subscriptions) -> None:
+        self._by_type[type_url].remove(subscription)
+
+
 class Stream:
     """The subscriptions of one stream; all requests are of one protocol, that of the RPC."""
 
-    def __init__(self, push_order: tuple[str, ...], nonces: Iterator[str]) -> None:
+    def __init__(
+        self,
+        push_order: tuple[str, ...],
+        nonces: Iterator[str],
+        *,
+        lifetimes: bool = False,
+        abreast: Abreast | None = None,
+    ) -> None:
         self._push_order = push_order
         self._nonces = nonces
+        self._lifetimes = lifetimes
+        self._abreast = abreast or Abreast()
+        self._resumed_at: float | None = None
+        self._waits_until: float | None = None
+        self._unsent_since: float | None = None  # since when another stream has something to send first
         self.subscriptions: dict[str, Subscriptions] = {}
 
     def receive(self, request: TypeRequest, now: float) -> Verdict | None:
         """Takes a request; types outside the group are empty here, and hold nothing else up."""
-        subscription = self.subscriptions.get(request.type_url)
+        if not self.subscriptions and request.request.resumes and request.type_url not in CHILDREN_OF_CLUSTERS:
+            self._resumed_at = now
+        known = self.subscriptions.get(request.type_url)
         match request.request:
             case SotwRequest() as sotw:
-                if not isinstance(subscription, SotwSubscription):
-                    subscription = SotwSubscription(request.type_url, self._nonces)
-                verdict = subscription.receive(sotw, now)
+                asked = known if isinstance(known, SotwSubscription) else self._new(SotwSubscription, request.type_url)
+                return asked.receive(sotw, now)
             case DeltaRequest() as delta:
-                if not isinstance(subscription, DeltaSubscription):
-                    subscription = DeltaSubscription(request.type_url, self._nonces)
-                verdict = subscription.receive(delta, now)
-        self.subscriptions[request.type_url] = subscription
-        return verdict
+                told = known if isinstance(known, DeltaSubscription) else self._new(DeltaSubscription, request.type_url)
+                return told.receive(delta, now)
 
     def next_push(self, snapshot: Snapshot, now: float) -> Push | None:
         """The next response to send, or None while there is nothing to send or an earlier type is awaited."""
-        for subscription in self._opaque():
-            if (push := subscription.push(snapshot, now)) is not None:
-                return push
-        awaited: set[str] = set()
-        for type_url, subscription in self._ordered():
-            if awaited - WARMING.get(type_url, NOTHING):
-                return None
-            if (push := subscription.push(snapshot, now)) is not None:
-                self._tell_child(push.type_url, subscription)
-                return push
-            flight = None if type_url in UNAWAITED else subscription.in_flight
-            if flight is not None and now < _overdue_at(flight):
-                awaited.add(type_url)
-        return None
+        push = self._next_content(snapshot, now)
+        return push or self._next_heartbeat(now)
 
     def look_again_at(self, now: float) -> float | None:
         """When `next_push` may answer differently though nothing was received."""
-        flights = (subscription.in_flight for subscription in self.subscriptions.values())
-        return min((at for flight in flights if flight and (at := _overdue_at(flight)) > now), default=None)
+        beats = (max(item.beat_at, item.overdue_at) for item in self.subscriptions.values() if item.beat_at is not None)
+        return min((at for at in (self._waits_until, *beats) if at is not None and at > now), default=None)
+
+    def concerned_by(self, type_url: str) -> bool:
+        """Whether a push or a verdict on another stream may let this one send something."""
+        return self._waits_until is not None or any(
+            type_url in WARMING.get(child, NOTHING) for child in self.subscriptions
+        )
+
+    def close(self) -> None:
+        """Holds nobody up any more."""
+        for type_url, subscription in self.subscriptions.items():
+            self._abreast.remove(type_url, subscription)
 
     def settled(self, snapshot: Snapshot) -> bool:
         """Whether the client has judged everything of this snapshot that it asked for."""
@@ -86,23 +108,91 @@ class Stream:
             for subscription in self.subscriptions.values()
         )
 
-    def refuses(self) -> bool:
-        """Whether the last word on some type was a NACK."""
-        return any(subscription.nack is not None for subscription in self.subscriptions.values())
+    def _new(self, kind: type[S], type_url: str) -> S:
+        found = kind(type_url, self._nonces, lifetimes=self._lifetimes)
+        self.subscriptions[type_url] = found
+        self._abreast.add(type_url, found)
+        return found
 
-    def _ordered(self) -> Iterator[tuple[str, Subscriptions]]:
-        for type_url in self._push_order:
-            if (subscription := self.subscriptions.get(type_url)) is not None:
-                yield type_url, subscription
+    def _next_content(self, snapshot: Snapshot, now: float) -> Push | None:
+        for subscription in self._opaque():
+            if (push := subscription.push(snapshot, now)) is not None:
+                return push
+        push = self._next_in_turn(snapshot, now)
+        if self._waits_until is None:
+            self._unsent_since = None
+        return push
+
+    def _next_in_turn(self, snapshot: Snapshot, now: float) -> Push | None:
+        self._waits_until = None
+        awaited: dict[str, float] = {}  # until when
+        turns = self._turns()
+        for type_url in turns:
+            parents = WARMING.get(type_url, NOTHING)
+            if held := [until for other, until in awaited.items() if other not in parents]:
+                self._waits_until = min(held)
+                return None
+            own = self.subscriptions.get(type_url)
+            if own is not None and (push := own.push(snapshot, now)) is not None:
+                self._tell_children(type_url, own)
+                return push
+            if type_url in UNAWAITED or type_url == turns[-1]:
+                continue
+            if (
+                until := max(self._unsent_until(type_url, snapshot, now), self._warm_at(type_url, snapshot, now))
+            ) > now:
+                self._waits_until = until
+                return None
+            if (until := max((item.overdue_at for item in self._abreast.of(type_url)), default=now)) > now:
+                awaited[type_url] = until
+        return None
+
+    def _turns(self) -> tuple[str, ...]:
+        """The types up to the last that is asked for on this stream."""
+        last = max((at for at, type_url in enumerate(self._push_order) if type_url in self.subscriptions), default=-1)
+        return self._push_order[: last + 1]
+
+    def _unsent_until(self, type_url: str, snapshot: Snapshot, now: float) -> float:
+        """Until when to wait for another stream, which has something to send of an earlier type."""
+        own = self.subscriptions.get(type_url)
+        if self._resumed_at is not None and type_url == CLUSTER_TYPE and not self._abreast.of(type_url):
+            return self._resumed_at + PATIENCE  # a node that comes back opens its streams in any order [59]
+        others = (item for item in self._abreast.of(type_url) if item is not own and item.in_flight is None)
+        if any(item.pending(snapshot) for item in others):
+            self._unsent_since = now if self._unsent_since is None else self._unsent_since
+            return self._unsent_since + PATIENCE
+        return now
+
+    def _warm_at(self, type_url: str, snapshot: Snapshot, now: float) -> float:
+        """Until when to wait for the endpoints of changed clusters: on streams of their own they are asked for late.
+
+        On the stream of its endpoints Envoy ACKs a cluster when it is warm.
+        """
+        if type_url != ENDPOINTS_TYPE or CLUSTER_TYPE in self.subscriptions:
+            return now
+        offered, endpoints = snapshot.of(ENDPOINTS_TYPE), self._abreast.of(ENDPOINTS_TYPE)
+        return max(
+            (_warm_at(clusters, offered, endpoints, now) for clusters in self._abreast.of(CLUSTER_TYPE)), default=now
+        )
+
+    def _next_heartbeat(self, now: float) -> Push | None:
+        beats = (subscription.heartbeat(now) for subscription in self.subscriptions.values())
+        return next((beat for beat in beats if beat is not None), None)
 
     def _opaque(self) -> Iterator[Subscriptions]:
         return (item for type_url, item in self.subscriptions.items() if type_url not in self._push_order)
 
-    def _tell_child(self, type_url: str, parent: Subscriptions) -> None:
+    def _tell_children(self, type_url: str, parent: Subscriptions) -> None:
         for child, its_parents in WARMING.items():
-            if type_url in its_parents and child in self.subscriptions:
-                self.subscriptions[child].parents_pushed(parent.changed())
+            if type_url in its_parents:
+                for subscription in self._abreast.of(child):
+                    subscription.parents_pushed(parent.changed())
 
 
-def _overdue_at(flight: Flight) -> float:
-    return flight.sent_at + PATIENCE
+def _warm_at(clusters: Subscriptions, offered: Named, endpoints: Sequence[Subscriptions], now: float) -> float:
+    flight = clusters.last_flight
+    if flight is None or not endpoints or now >= flight.sent_at + PATIENCE:
+        return now  # who asks for no endpoints at all has them from elsewhere
+    awaited = (name for name, version in flight.told.items() if version is not None and name in offered)
+    warm = all(any(item.has(name) for item in endpoints) for name in awaited)
+    return now if warm else flight.sent_at + PATIENCE

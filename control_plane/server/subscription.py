@@ -6,99 +6,57 @@ Numbers in brackets are statements of docs/xds-conformance.md.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from functools import lru_cache
 
+from control_plane.server.difference import Contents, contents_of, everything, heartbeats, shared_contents
+from control_plane.server.exchange import (
+    WILDCARD,
+    Ack,
+    DeltaRequest,
+    Flight,
+    Nack,
+    Push,
+    SotwRequest,
+    Verdict,
+    Versions,
+)
+from control_plane.server.holding import Holding
+from control_plane.server.status import ResourceState
 from control_plane.server.types import FULL_STATE_TYPES
-from control_plane.snapshot import Resource, Snapshot
+from control_plane.snapshot import Named, Resource, Snapshot
 
-WILDCARD = "*"
-
-# Versions by resource name; None: the resource does not exist.
-Versions = dict[str, str | None]
-
-
-@dataclass(frozen=True)
-class SotwRequest:
-    """A DiscoveryRequest: its names replace the earlier ones. `error` is the reason of a NACK, and there only."""
-
-    names: tuple[str, ...] = ()
-    version: str = ""
-    nonce: str = ""
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class DeltaRequest:
-    """A DeltaDiscoveryRequest: its names change the earlier ones."""
-
-    subscribe: tuple[str, ...] = ()
-    unsubscribe: tuple[str, ...] = ()
-    initial_versions: Mapping[str, str] = field(default_factory=dict)
-    nonce: str = ""
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Push:
-    """A response to send; `version` is that of the whole type."""
-
-    type_url: str
-    version: str
-    nonce: str
-    resources: tuple[Resource, ...]
-    removed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Flight:
-    """A push whose verdict is not in yet, with what it tells the client, and when it left."""
-
-    push: Push
-    told: Versions
-    sent_at: float
-
-
-@dataclass(frozen=True)
-class Ack:
-    """The client runs this push."""
-
-    push: Push
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Nack:
-    """The client refused this push and keeps what it had."""
-
-    push: Push
-    seconds: float
-    message: str
-
-
-Verdict = Ack | Nack
+# A lifetime is confirmed so many times before it ends, so that one confirmation may be late.
+BEATS_A_LIFE = 3
+# Seconds that a verdict may take before others go on without it.
+PATIENCE = 2.0
 
 
 class Subscription(ABC):
-    """One stream's subscription to one type."""
+    """One stream's subscription to one type; `lifetimes`: the client can read those of resources."""
 
-    def __init__(self, type_url: str, nonces: Iterator[str]) -> None:
+    def __init__(self, type_url: str, nonces: Iterator[str], *, lifetimes: bool = False) -> None:
         self.in_flight: Flight | None = None
+        self.last_flight: Flight | None = None  # judged or not
         self.sent_version = ""
         self.acked_version = ""
         self.nack: Nack | None = None
+        self.beat_at: float | None = None  # when the next heartbeat is due
         self._type_url = type_url
         self._full_state = type_url in FULL_STATE_TYPES
         self._nonces = nonces
+        self._lifetimes = lifetimes
+        self._beat_nonce = ""  # of a heartbeat that was not answered yet
         self._started = False
         self._named = False  # once a name was given, naming nothing is no wildcard any more [30, 32]
         self._names: frozenset[str] = frozenset()
         self._wildcard = False
-        self._known: Versions = {}  # what the client ACKed or said it has
-        self._refused: Versions = {}  # what it NACKed: not sent again by itself [16]
+        self._held = Holding()
         self._owed: set[str] = set()  # names that get an answer even if nothing changed
         self._answer_due = False  # a wildcard gets a response even if there is nothing [48, 50]
-        self._idle_at: Mapping[str, Resource] | None = None
+        self._idle_at: Named | None = None
 
     def pending(self, snapshot: Snapshot) -> bool:
         """Whether the client lacks something of this snapshot that it has not refused."""
@@ -108,132 +66,233 @@ class Subscription(ABC):
         """The next response; None while one is in flight [63], or where the client has all it wants."""
         if self.in_flight is not None or (told := self._plan(snapshot)) is None:
             return None
-        resources, removed = self._contents(told, snapshot.of(self._type_url))
-        push = Push(self._type_url, snapshot.version(self._type_url), next(self._nonces), resources, removed)
-        self.in_flight = Flight(push, told, now)
-        self.sent_version = push.version
+        target = snapshot.of(self._type_url)
+        resources, removed = self._contents(told, target)
+        version = snapshot.version(self._type_url)
+        push = Push(self._type_url, version, next(self._nonces), resources, removed, lifetimes=self._lifetimes)
+        self.in_flight = self.last_flight = Flight(push, told, target, now)
+        self.sent_version = version
+        self.beat_at = self._next_beat(now)
+        self._beat_nonce = ""
+        self._held.pushed()
         self._owed.clear()
         self._answer_due = False
         return push
 
+    def heartbeat(self, now: float) -> Push | None:
+        """Confirms what has a lifetime, when it is time to [66]; no version and no verdict come of it [67].
+
+        It waits for the verdict on a push, but not for one that is overdue: what it confirms would end meanwhile.
+        """
+        next_beat = self._next_beat(now)
+        if next_beat is None:
+            self.beat_at = None
+            return None
+        if now < max(self.beat_at or now, self.overdue_at):  # a client that came back is confirmed what it has at once
+            return None
+        self.beat_at = next_beat
+        if not (confirmed := self._confirmed()):
+            return None
+        self._beat_nonce = next(self._nonces)
+        version = self.in_flight.push.version if self.in_flight else self.acked_version
+        return Push(self._type_url, version, self._beat_nonce, confirmed, lifetimes=True, heartbeat=True)
+
+    @property
+    def overdue_at(self) -> float:
+        """Until when others wait for the verdict on the push in flight; 0.0 where there is none."""
+        return 0.0 if self.in_flight is None else self.in_flight.sent_at + PATIENCE
+
     def changed(self) -> tuple[str, ...]:
         """The resources that are new or different in the push in flight."""
-        told = {} if self.in_flight is None else self.in_flight.told
-        return tuple(name for name, version in told.items() if version is not None)
+        return () if self.in_flight is None else _present(self.in_flight.told)
+
+    def has(self, name: str) -> bool:
+        """Whether the client has a resource of this name that it wants."""
+        return self._wants(name) and self._held.version(name) is not None
+
+    def state(self, item: Resource) -> ResourceState | None:
+        """How the client stands to this resource; None where it does not want it."""
+        if not self._wants(item.name):
+            return None
+        if self._held.refused.get(item.name) == item.version:
+            return ResourceState.REFUSED
+        held = self._held.version(item.name)
+        if held == item.version:
+            return ResourceState.SYNCED
+        was_sent = self.in_flight is not None and item.name in self.in_flight.told
+        return ResourceState.STALE if was_sent or held is not None else ResourceState.NOT_SENT
 
     @abstractmethod
     def parents_pushed(self, names: Collection[str]) -> None:
         """Clusters or listeners were pushed: the client may need its endpoints or routes once more [57, 58]."""
 
     @abstractmethod
-    def _contents(
-        self, told: Versions, resources: Mapping[str, Resource]
-    ) -> tuple[tuple[Resource, ...], tuple[str, ...]]: ...
+    def _contents(self, told: Versions, target: Named) -> Contents: ...
 
-    def _difference(self, resources: Mapping[str, Resource]) -> Versions:
+    @property
+    def _target(self) -> Named:
+        """What the client is at, as far as is known."""
+        return self._held.base if self.in_flight is None else self.in_flight.target
+
+    def _confirmed(self) -> tuple[Resource, ...]:
+        """What has a lifetime, in the versions that the client has, without content."""
+        living = heartbeats(self._target)
+        told = {} if self.in_flight is None else self.in_flight.told
+        found = ((item, told.get(item.name, self._held.version(item.name))) for item in living)
+        return tuple(
+            item if version == item.version else replace(item, version=version)
+            for item, version in found
+            if version is not None and self._wants(item.name)
+        )
+
+    def _next_beat(self, now: float) -> float | None:
+        if not self._lifetimes:
+            return None
+        living = heartbeats(self._target)
+        return min((now + item.ttl / BEATS_A_LIFE for item in living if item.ttl is not None), default=None)
+
+    def _difference(self, target: Named) -> Versions:
         """What to tell the client: changed and gone resources, those it is owed, and refused ones along with them.
 
         A NACK may have left the client with a part of the push, so what was refused is told again with the next change.
         """
-        wanted = self._wanted(resources)
-        names = {*self._known, *self._refused, *self._owed, *wanted}
-        differ = (
-            name
-            for name in names
-            if name in self._owed or name in self._refused or self._known.get(name) != wanted.get(name)
-        )
-        return {name: wanted.get(name) for name in sorted(differ)}
+        changes = self._held.changes(target)
+        special = self._held.singled_out | self._owed
+        if not special:
+            return changes if self._wildcard else self._of_interest(changes)
+        names = {name for name in (*self._of_interest(changes), *special) if self._wants(name)}
+        told = {name: _version(target, name) for name in sorted(names)}
+        forced = self._owed | self._held.refused.keys()
+        return {
+            name: version for name, version in told.items() if name in forced or version != self._held.version(name)
+        }
 
-    def _wanted(self, resources: Mapping[str, Resource]) -> Mapping[str, str]:
+    def _of_interest(self, changes: Versions) -> Versions:
         if self._wildcard:
-            return {name: item.version for name, item in resources.items()}
-        return {name: resources[name].version for name in self._names if name in resources}
+            return changes
+        if len(self._names) < len(changes):
+            return {name: changes[name] for name in sorted(self._names) if name in changes}
+        return {name: version for name, version in changes.items() if name in self._names}
 
     def _plan(self, snapshot: Snapshot) -> Versions | None:
-        resources = snapshot.of(self._type_url)
-        if self._idle_at is resources:
+        target = snapshot.of(self._type_url)
+        if self._idle_at is target:
             return None
-        difference = self._difference(resources)
-        if self._answer_due or any(self._is_news(name, version) for name, version in difference.items()):
-            return difference
-        self._idle_at = resources
+        told = self._difference(target)
+        if self._answer_due or any(self._is_news(name, version) for name, version in told.items()):
+            return told
+        if self.in_flight is None:
+            self._held.moved_on(target, told)
+            self._idle_at = target
         return None
 
     def _is_news(self, name: str, version: str | None) -> bool:
-        return name in self._owed or name not in self._refused or self._refused[name] != version
+        refused = self._held.refused
+        return name in self._owed or name not in refused or refused[name] != version
 
     def _verdict(self, nonce: str, error: str | None, now: float) -> Verdict | None:
-        """A NACK is told by its error alone [15]; a nonce that is not in flight says nothing [19, 21]."""
+        """A NACK is told by its error alone [15]; a nonce that is not in flight says nothing [19, 21].
+
+        The answer to a heartbeat that followed the push answers the push too: clients answer the last of what they got.
+        """
         self._idle_at = None
         flight = self.in_flight
-        if flight is None or not nonce or nonce != flight.push.nonce:
+        if flight is None or not nonce or nonce not in (flight.push.nonce, self._beat_nonce):
             return None
         self.in_flight = None
         seconds = now - flight.sent_at
         if error is None:
-            self._accept(flight)
+            self.acked_version = flight.push.version
+            self.nack = None
+            self._held.accepted(flight.told, flight.target)
             return Ack(flight.push, seconds)
-        self._refused.update({name: version for name, version in flight.told.items() if self._wants(name)})
-        self.nack = Nack(flight.push, seconds, error)
-        return self.nack
-
-    def _accept(self, flight: Flight) -> None:
-        self.acked_version = flight.push.version
-        self.nack = None
-        for name, version in flight.told.items():
-            self._refused.pop(name, None)
-            if version is None or not self._wants(name):
-                self._known.pop(name, None)
-            else:
-                self._known[name] = version
+        self._held.refuses(flight.told)
+        self.nack = verdict = Nack(flight.push, seconds, error, _present(flight.told))
+        if not self._wildcard and self._held.keep_only(self._wants):
+            self._refused_less()
+        return verdict
 
     def _wants(self, name: str) -> bool:
         return self._wildcard or name in self._names
 
-    def _want(self, names: Iterable[str], *, wildcard: bool) -> None:
+    def _want(self, names: AbstractSet[str], *, wildcard: bool) -> None:
         """Sets the interest; what is no longer wanted is forgotten without a word [27, 35]."""
+        if wildcard == self._wildcard and names == self._names:
+            return
         if wildcard and not self._wildcard:
             self._answer_due = True
-        if not wildcard:
+            self._held.lacks_all_but(self._names)
+        elif not wildcard:
             self._answer_due = False
-        self._names = frozenset(names)
+            self._held.lacks(names - self._names if not self._wildcard else ())
+        self._names = _shared(frozenset(names))
         self._wildcard = wildcard
-        for held in (self._known, self._refused):
-            for name in [name for name in held if not self._wants(name)]:
-                del held[name]
         self._owed = {name for name in self._owed if self._wants(name)}
+        if self._held.keep_only(self._wants):
+            self._refused_less()
+
+    def _refused_less(self) -> None:
+        """What is left of a refused push may be good by itself: it is another push."""
+        self._owed |= self._held.refused.keys()
+        if not self._held.refused:
+            self.nack = None
 
 
 class SotwSubscription(Subscription):
     """State of the world: a request names everything that is wanted."""
 
-    def __init__(self, type_url: str, nonces: Iterator[str]) -> None:
-        super().__init__(type_url, nonces)
+    def __init__(self, type_url: str, nonces: Iterator[str], *, lifetimes: bool = False) -> None:
+        super().__init__(type_url, nonces, lifetimes=lifetimes)
         self._last_nonce = ""
         self._claimed_version = ""
         self._warming: frozenset[str] = frozenset()  # changed parents whose children were not asked for again yet
+        self._asked = False  # they were, by a request that was stale
 
     def receive(self, request: SotwRequest, now: float) -> Verdict | None:
         """Takes a request; the verdict on the push in flight, where the request carries one.
 
-        A stale request is dropped whole: the ACK that is on its way carries the client's latest names [19, 23].
+        A stale request is dropped whole: the ACK that is on its way carries the client's latest names [19, 23]. That
+        one asks for nothing, so a question in the stale request is answered along with it [57, 58].
         """
         verdict = self._verdict(request.nonce, request.error, now)
         current = self.in_flight is None and request.nonce in ("", self._last_nonce)
         if verdict is not None or current or not self._started:
-            self._change_interest(request, is_question=verdict is None)
+            answers_beat = bool(request.nonce) and request.nonce == self._beat_nonce
+            self._beat_nonce = "" if answers_beat else self._beat_nonce
+            self._change_interest(request, is_question=verdict is None and not answers_beat)
             self._started = True
+        else:
+            self._asked = bool(self._warming)
         return verdict
 
     def push(self, snapshot: Snapshot, now: float) -> Push | None:
-        push = super().push(snapshot, now)
-        if push is not None:
-            self._last_nonce = push.nonce
+        push = self._remembered(super().push(snapshot, now))
+        if push is not None and not self._full_state:
+            self._held.keep_refused(snapshot.of(self._type_url).__contains__)  # the absence of others was news once
         return push
+
+    def heartbeat(self, now: float) -> Push | None:
+        return self._remembered(super().heartbeat(now))
 
     def parents_pushed(self, names: Collection[str]) -> None:
         """Envoy asks again for what warms, with the names and the nonce that it used before."""
         self._warming |= frozenset(names)
+
+    def _remembered(self, push: Push | None) -> Push | None:
+        if push is not None:
+            self._last_nonce = push.nonce
+        return push
+
+    def _confirmed(self) -> tuple[Resource, ...]:
+        """With their content, all of the type where absence deletes.
+
+        Envoy (1.40) takes a heartbeat without content for an absence, and ends what only such confirmed. What
+        was refused is not repeated; whoever refuses gets another content soon, or what it had.
+        """
+        target = self._target
+        if self._held.refused:
+            return ()
+        return self._contents(dict.fromkeys((item.name for item in super()._confirmed()), ""), target)[0]
 
     def _change_interest(self, request: SotwRequest, *, is_question: bool) -> None:
         names = frozenset(request.names) - {WILDCARD}
@@ -244,34 +303,42 @@ class SotwSubscription(Subscription):
         added = names - self._names
         self._want(names, wildcard=wildcard)
         self._owed |= added  # a newly named resource is sent even if it was sent before [26]
-        if is_question and self._started and self._warming:
+        if (is_question or self._asked) and self._started and self._warming:
             self._owed |= (names & self._warming) or names  # endpoints have their cluster's name, routes their own
             self._warming = frozenset()
+            self._asked = False
 
     def _plan(self, snapshot: Snapshot) -> Versions | None:
         if self._claimed_version:
             self._resume(snapshot)
+        told = super()._plan(snapshot)
+        if told is None or self._full_state:
+            return told
+        if present := {name: version for name, version in told.items() if version is not None}:
+            return present
+        if self._held.keep_refused(lambda name: name not in told):  # absence is told to nobody, refused by nobody [51]
+            self._refused_less()
         return super()._plan(snapshot)
+
+    def _is_news(self, name: str, version: str | None) -> bool:
+        if version is None and not self._full_state:
+            return self._held.refused.get(name) is not None  # what it was refused with may be good now
+        return super()._is_news(name, version)
 
     def _resume(self, snapshot: Snapshot) -> None:
         """A client that comes back with the very version of a whole type lacks nothing of it [22]."""
         if self._claimed_version == snapshot.version(self._type_url):
-            self._known.update(self._wanted(snapshot.of(self._type_url)))
+            self._held.has_all(snapshot.of(self._type_url))
             self.sent_version = self.acked_version = self._claimed_version
             self._answer_due = False
         self._claimed_version = ""
 
-    def _difference(self, resources: Mapping[str, Resource]) -> Versions:
-        difference = super()._difference(resources)
-        if self._full_state:
-            return difference
-        return {name: version for name, version in difference.items() if version is not None}  # [51]
-
-    def _contents(
-        self, told: Versions, resources: Mapping[str, Resource]
-    ) -> tuple[tuple[Resource, ...], tuple[str, ...]]:
-        names = self._wanted(resources) if self._full_state else told
-        return tuple(resources[name] for name in sorted(names)), ()
+    def _contents(self, told: Versions, target: Named) -> Contents:
+        if not self._full_state:
+            return contents_of(told, target)
+        if self._wildcard:
+            return everything(target), ()
+        return tuple(target[name] for name in sorted(self._names) if name in target), ()
 
 
 class DeltaSubscription(Subscription):
@@ -286,7 +353,7 @@ class DeltaSubscription(Subscription):
 
     def parents_pushed(self, names: Collection[str]) -> None:
         """Envoy does not ask again (1.40): a changed cluster would warm until its initial_fetch_timeout, 15 seconds."""
-        self._owed |= self._known.keys() & names
+        self._owed.update(filter(self.has, names))
         self._idle_at = None
 
     def _change_interest(self, request: DeltaRequest) -> None:
@@ -296,18 +363,30 @@ class DeltaSubscription(Subscription):
         wildcard = (self._wildcard or WILDCARD in subscribe or legacy) and WILDCARD not in unsubscribe
         left = unsubscribe & self._names
         named = subscribe - {WILDCARD}
-        self._want((self._names | named) - unsubscribe, wildcard=wildcard)
+        if named or left or wildcard != self._wildcard:
+            self._want((self._names | named) - unsubscribe, wildcard=wildcard)
 
-        self._known.update({name: version for name, version in first_versions.items() if self._wants(name)})
+        self._held.has({name: version for name, version in first_versions.items() if self._wants(name)})
         if first_versions:
             self._answer_due = False  # it was initialised before: what it has needs no answer [46]
-        for name in left & self._known.keys():
-            del self._known[name]
-        owed = (named - unsubscribe - first_versions.keys()) | (left if wildcard else frozenset())  # [29, 34, 36]
-        self._owed |= owed
+        self._owed |= named - unsubscribe - first_versions.keys()  # [29, 36]
+        self._owed |= left if wildcard else frozenset()  # [34]
 
-    def _contents(
-        self, told: Versions, resources: Mapping[str, Resource]
-    ) -> tuple[tuple[Resource, ...], tuple[str, ...]]:
-        changed = tuple(resources[name] for name, version in told.items() if version is not None)
-        return changed, tuple(name for name, version in told.items() if version is None)
+    def _contents(self, told: Versions, target: Named) -> Contents:
+        is_shared = told is self._held.changes(target)
+        return shared_contents(told, target) if is_shared else contents_of(told, target)
+
+
+def _version(named: Named, name: str) -> str | None:
+    item = named.get(name)
+    return None if item is None else item.version
+
+
+def _present(told: Versions) -> tuple[str, ...]:
+    return tuple(name for name, version in told.items() if version is not None)
+
+
+@lru_cache(maxsize=256)
+def _shared(names: frozenset[str]) -> frozenset[str]:
+    """One set for all streams that name the same."""
+    return names

@@ -4,18 +4,25 @@ A response is the concatenation of its body, equal for every stream that gets th
 defines concatenation as a merge, so the large part is serialized once.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from envoy.service.discovery.v3 import discovery_pb2 as discovery_pb
 from google.protobuf import any_pb2 as any_pb
 
+from control_plane.server.exchange import DeltaRequest, Push, SotwRequest
 from control_plane.server.stream import TypeRequest
-from control_plane.server.subscription import DeltaRequest, Push, SotwRequest
 from control_plane.snapshot import Resource
 
+# Of responses that were written, so that streams share them.
+KEPT_BYTES = 32 << 20
 ADS_SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+# The field of a node's metadata that says which group of nodes it is of.
+GROUP_FIELD = "tollgate_group"
+# A whole resource as text in what Envoy says of it.
+QUOTED = re.compile(r"goo\.gle/debug\w*\s.*?(?=: Proto constraint validation failed|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,9 @@ class Node:
 
     id: str
     cluster: str
+    group: str = ""
+    features: frozenset[str] = frozenset()
+    user_agent: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,30 +46,46 @@ class Received:
 
 @dataclass(frozen=True)
 class Protocol:
-    """One of the two ways to speak xDS: how its requests are read and its responses written."""
+    """One of the two ways to speak xDS: how its requests are read and its responses written.
+
+    `lifetimes` are the names of the features by which a client says that it reads those of resources: one of each set.
+    """
 
     name: str
-    method: str
+    lifetimes: tuple[frozenset[str], ...]
     read: Callable[[bytes], Received]
     body: Callable[[Push], bytes]
     nonce: Callable[[str], bytes]
 
+    def reads_lifetimes(self, node: Node) -> bool:
+        return all(names & node.features for names in self.lifetimes)
+
 
 class ResponseBytes:
-    """Response bodies by content, shared by the streams; dropped with the snapshot they came from."""
+    """Response bodies by content, shared by the streams; so many bytes of them as are bounded by `limit`."""
 
-    def __init__(self) -> None:
-        self._bodies: dict[tuple[object, ...], bytes] = {}
+    def __init__(self, limit: int = KEPT_BYTES) -> None:
+        self._limit = limit
+        self.size = 0
+        self._bodies: dict[Hashable, tuple[tuple[Resource, ...], bytes]] = {}
 
     def response(self, protocol: Protocol, push: Push) -> bytes:
-        key = (protocol.name, push.type_url, push.version, push.resources, push.removed)
-        body = self._bodies.get(key)
-        if body is None:
-            body = self._bodies[key] = protocol.body(push)
-        return body + protocol.nonce(push.nonce)
+        # Resources by identity: to compare thousands by content would cost every stream what writing them costs.
+        resources = tuple(map(id, push.resources))
+        key = (protocol.name, push.type_url, push.version, push.lifetimes, push.heartbeat, push.removed, resources)
+        held = self._bodies.pop(key, None)
+        if held is None:
+            held = (push.resources, protocol.body(push))  # the resources too, whose ids could be given anew
+            self.size += _weight(held)
+        self._bodies[key] = held
+        while self.size > self._limit and len(self._bodies) > 1:
+            self.size -= _weight(self._bodies.pop(next(iter(self._bodies))))
+        return held[1] + protocol.nonce(push.nonce)
 
-    def clear(self) -> None:
-        self._bodies.clear()
+
+def _weight(held: tuple[tuple[Resource, ...], bytes]) -> int:
+    """The bytes of a body and, about, of what keeps it."""
+    return len(held[1]) + 64 * len(held[0]) + 512
 
 
 def _sotw_request(data: bytes) -> Received:
@@ -86,31 +112,67 @@ def _delta_request(data: bytes) -> Received:
 
 
 def _node(message: Any) -> Node:  # Any: xds-protos has no annotations
-    return Node(message.node.id, message.node.cluster)
+    node = message.node
+    return Node(
+        node.id,
+        node.cluster,
+        group=node.metadata.fields[GROUP_FIELD].string_value if GROUP_FIELD in node.metadata.fields else "",
+        features=frozenset(node.client_features),
+        user_agent=f"{node.user_agent_name} {_user_agent_version(node)}".strip(),
+    )
+
+
+def _user_agent_version(node: Any) -> str:  # Any: xds-protos has no annotations
+    if node.HasField("user_agent_build_version"):
+        number = node.user_agent_build_version.version
+        return f"{number.major_number}.{number.minor_number}.{number.patch}"
+    stated: str = node.user_agent_version
+    return stated
 
 
 def _error(message: Any) -> str | None:  # Any: xds-protos has no annotations
-    return message.error_detail.message if message.HasField("error_detail") else None
+    return unquoted(message.error_detail.message) if message.HasField("error_detail") else None
+
+
+def unquoted(reason: str) -> str:
+    """What Envoy says of a resource, without the resource as text: it is long, and may hold what is not for logs."""
+    return QUOTED.sub("", reason)
 
 
 def _sotw_body(push: Push) -> bytes:
     message = discovery_pb.DiscoveryResponse(
-        version_info=push.version, type_url=push.type_url, resources=[_packed(item) for item in push.resources]
+        version_info=push.version, type_url=push.type_url, resources=[_bare(push, item) for item in push.resources]
     )
     return _bytes(message)
+
+
+def _bare(push: Push, item: Resource) -> any_pb.Any:
+    """A resource of the state of the world; with a lifetime it comes in a wrapper, under the version of its type."""
+    if item.ttl is None or not push.lifetimes:
+        return _packed(item)
+    wrapped = any_pb.Any()
+    wrapped.Pack(_wrapped(push, replace(item, version=push.version), content=True), deterministic=True)
+    return wrapped
 
 
 def _delta_body(push: Push) -> bytes:
     message = discovery_pb.DeltaDiscoveryResponse(
         system_version_info=push.version,
         type_url=push.type_url,
-        resources=[
-            discovery_pb.Resource(name=item.name, version=item.version, resource=_packed(item))
-            for item in push.resources
-        ],
+        resources=[_wrapped(push, item, content=not push.heartbeat) for item in push.resources],
         removed_resources=push.removed,
     )
     return _bytes(message)
+
+
+def _wrapped(push: Push, item: Resource, *, content: bool) -> Any:  # Any: xds-protos has no annotations
+    """A resource without its content confirms what the client has [66]."""
+    message = discovery_pb.Resource(name=item.name, version=item.version)
+    if content:
+        message.resource.CopyFrom(_packed(item))
+    if item.ttl is not None and push.lifetimes:
+        message.ttl.FromNanoseconds(round(item.ttl * 1e9))
+    return message
 
 
 def _packed(item: Resource) -> any_pb.Any:
@@ -122,18 +184,21 @@ def _bytes(message: Any) -> bytes:  # Any: xds-protos has no annotations
     return data
 
 
+LIFETIMES = frozenset({"xds.config.supports-resource-ttl"})
+# The text of the protocol and the list of features name the second differently.
+WRAPPERS = frozenset({"xds.config.supports-resource-in-sotw", "xds.config.resource-in-sotw"})
+
 SOTW = Protocol(
     name="sotw",
-    method="StreamAggregatedResources",
+    lifetimes=(LIFETIMES, WRAPPERS),
     read=_sotw_request,
     body=_sotw_body,
     nonce=lambda nonce: _bytes(discovery_pb.DiscoveryResponse(nonce=nonce)),
 )
 DELTA = Protocol(
     name="delta",
-    method="DeltaAggregatedResources",
+    lifetimes=(LIFETIMES,),
     read=_delta_request,
     body=_delta_body,
     nonce=lambda nonce: _bytes(discovery_pb.DeltaDiscoveryResponse(nonce=nonce)),
 )
-PROTOCOLS = (SOTW, DELTA)

@@ -10,6 +10,8 @@ ODD_METHOD: Final = "tollgate:odd-method"
 ODD_HOST: Final = "tollgate:odd-host"
 ODD_CLIENT: Final = "tollgate:odd-client"
 SYSTEM_CA: Final = "tollgate:system:ca"
+OWN_CERTIFICATE: Final = "tollgate:own:certificate"
+OWN_CA: Final = "tollgate:own:ca"
 
 # HTTP filters, as typed_per_filter_config names them. A misspelt one would switch the rule off in silence, so every
 # use is checked against FILTER_CHAIN before a snapshot is published.

@@ -11,23 +11,38 @@ from envoy.extensions.transport_sockets.tls.v3 import secret_pb2 as secret_pb
 
 from control_plane.ir.model import Gateway, Identification, Listener, Upstream
 from control_plane.xds import names
+from service_kit.settings import TlsFiles
 
 
 def secrets(gateway: Gateway) -> Iterator[secret_pb.Secret]:
     """Every secret that a resource of this gateway refers to."""
     for listener in gateway.listeners:
-        yield from _listener_secrets(listener)
+        yield from listener_secrets(listener)
     for upstream in gateway.upstreams:
         yield from _upstream_secrets(upstream)
     if any(upstream.trusts_the_system for upstream in gateway.upstreams):
         yield authorities(names.SYSTEM_CA, gateway.system_ca)
 
 
-def _listener_secrets(listener: Listener) -> Iterator[secret_pb.Secret]:
+def listener_secrets(listener: Listener) -> Iterator[secret_pb.Secret]:
+    """The secrets that only this listener refers to."""
     if listener.tls is not None:
         yield certificate(names.listener_secret(listener.name, names.CERTIFICATE), listener.tls.identification)
         if listener.tls.clients is not None:
             yield authorities(names.listener_secret(listener.name, names.CA), listener.tls.clients.authorities)
+
+
+def own_secrets(files: TlsFiles | None) -> Iterator[secret_pb.Secret]:
+    """Our own certificate and authority where Envoy runs: what is sent are names of files, which it follows."""
+    if files is None:
+        return
+    own = secret_pb.Secret(name=names.OWN_CERTIFICATE)
+    own.tls_certificate.certificate_chain.filename = str(files.certificate)
+    own.tls_certificate.private_key.filename = str(files.private_key)
+    yield own
+    trusted = secret_pb.Secret(name=names.OWN_CA)
+    trusted.validation_context.trusted_ca.filename = str(files.authority)
+    yield trusted
 
 
 def _upstream_secrets(upstream: Upstream) -> Iterator[secret_pb.Secret]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service_kit.endpoint import Endpoint
+from service_kit.endpoint import Endpoint, TcpEndpoint
 from service_kit.settings import TlsFiles
 
 
@@ -17,3 +17,9 @@ class Wiring:
     ratelimit: Endpoint
     access_log: str
     tls: TlsFiles | None = None
+
+    @property
+    def followed(self) -> TlsFiles | None:
+        """The files that Envoy needs for the services: none where both are on Unix sockets."""
+        over_tcp = any(isinstance(endpoint, TcpEndpoint) for endpoint in (self.authz, self.ratelimit))
+        return self.tls if over_tcp else None

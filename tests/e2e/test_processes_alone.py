@@ -1,5 +1,6 @@
 """Each process by itself, as in a container of its own: on TCP, with mutual TLS between all of them."""
 
+import operator
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from service_kit.endpoint import UnixEndpoint
 from tests.support.certificates import certificates
 from tests.support.envoy import envoy_binary
 from tests.support.eventually import until
@@ -20,8 +22,11 @@ from tests.support.gateway import with_addresses
 from tests.support.ports import free_port
 from tests.support.upstream import Upstream
 from tests.support.valkey import valkey_server
+from tollgate_cli.supervisor.asking import NoAnswer, admin_answer
 
 TOKEN = "a-bearer-token-for-tests"
+# Clusters of Envoy that are reached with a certificate of ours.
+FOLLOWING = ("tollgate:authz", "tollgate:control-plane", "tollgate:ratelimit")
 PYTHON_PROCESSES = ("control_plane", "authz_service", "ratelimit_service")
 
 
@@ -95,6 +100,25 @@ def test_the_whole_line_over_mutual_tls(line: tuple[str, Path, dict[str, str]]):
     assert health(at["probe"]) == health_pb2.HealthCheckResponse.SERVING  # in plaintext, as a kubelet asks
     with pytest.raises(grpc.RpcError):
         health(at["authz"])  # the service itself wants a certificate
+
+
+def test_envoy_follows_the_certificates_with_which_it_reaches_the_services(
+    line: tuple[str, Path, dict[str, str]],
+) -> None:
+    _url, folder, _at = line
+    admin = UnixEndpoint(folder / "envoy" / "run" / "envoy.sock")
+
+    def updates() -> tuple[int, ...]:
+        try:
+            lines = admin_answer(admin, "GET", "/stats?filter=ssl_context_update_by_sds").splitlines()
+        except NoAnswer:
+            return ()
+        return tuple(int(line.rpartition(" ")[2]) for line in sorted(lines))
+
+    before = until(lambda: len(found := updates()) == len(FOLLOWING) and all(found) and found, seconds=40)
+    certificates(folder)
+
+    until(lambda: len(found := updates()) == len(before) and all(map(operator.gt, found, before)))
 
 
 def health(address: str) -> int:

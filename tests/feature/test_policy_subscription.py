@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from control_plane.server.types import SERVICES
 from control_plane.snapshot import Resource, resource, snapshot
+from service_kit import credentials
 from service_kit.clock import SystemClock
 from service_kit.contract import AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE
 from service_kit.endpoint import Endpoint, EndpointError, TcpEndpoint, UnixEndpoint
@@ -20,7 +21,7 @@ from service_kit.settings import TlsFiles
 from service_kit.subscription import PolicyRejected, PolicySubscription
 from tests.support.certificates import certificates
 from tests.support.eventually import eventually
-from tests.support.xds import ControlPlane, control_plane
+from tests.support.xds import ControlPlane, control_plane, refuses
 
 BAD = b"bad"
 
@@ -63,7 +64,7 @@ async def subscriber(at: Endpoint, cache: Path, tls: TlsFiles | None = None) -> 
     consumer, registry = Recorder(), CollectorRegistry()
     subscription = PolicySubscription(
         control_plane=at,
-        tls=tls,
+        tls=None if tls is None else credentials.certificates(tls, structlog.get_logger(), registry),
         node_id="authz_service-test",
         types=(AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE),
         consumer=consumer,
@@ -155,7 +156,7 @@ async def test_a_rejected_policy_is_refused_with_its_reason_and_the_last_good_on
         await service.ready()
         await eventually(lambda: service.authz == {"default": b"1"})
         serve(xds, authz(BAD))
-        await eventually(lambda: xds.ads.refused(SERVICES.cluster))
+        await eventually(lambda: refuses(xds.ads, SERVICES.cluster))
 
         (status,) = xds.ads.statuses()
         refusal = status.types[AUTHZ_POLICY_TYPE].refusal
@@ -175,7 +176,7 @@ async def test_a_service_whose_first_policy_is_bad_is_not_ready(cache: Path) -> 
     async with control_plane() as xds:
         serve(xds, authz(BAD))
         async with subscriber(xds.endpoint, cache) as service:
-            await eventually(lambda: xds.ads.refused(SERVICES.cluster))
+            await eventually(lambda: refuses(xds.ads, SERVICES.cluster))
 
             assert not service.subscription.ready.is_set()
 

@@ -10,14 +10,14 @@ from cryptography import x509
 from control_plane.server.types import ENVOYS
 from control_plane.snapshot import Resource
 from control_plane.xds.names import SECRET_TYPE
-from tests.feature.test_real_envoy import BOTH, Envoy, gateway
 from tests.support.certificates import Authority
 from tests.support.eventually import eventually
+from tests.support.live_envoy import SOON, STARTED, Envoy, line
+from tests.support.modes import ADS_MODES, Mode
 from tests.support.xds import listener, pair, routes
 
 AUTHORITY = Authority()
-# Envoy gives up waiting for a secret after 15 seconds; whoever needs as long has waited for nothing.
-SOON = 8.0
+BOTH = pytest.mark.parametrize("mode", ADS_MODES, ids=lambda mode: mode.name)
 
 
 def issued() -> tuple[Resource, int]:
@@ -48,61 +48,60 @@ def front(prefix: str = "x") -> list[Resource]:
 
 
 @BOTH
-async def test_a_rotated_certificate_is_shown_at_once(api_type: str) -> None:
+async def test_a_rotated_certificate_is_shown_at_once(mode: Mode) -> None:
     (first, first_number), (second, second_number) = issued(), issued()
-    async with gateway(api_type) as (envoy, publish, ads):
-        await publish(*front(), first)
-        await eventually(lambda: shown(envoy), within=15)
-        port, before = await envoy.port(), await shown(envoy)
-        await publish(*front(), second)
+    async with line(mode) as found:
+        await found.publish(*front(), first)
+        await eventually(lambda: shown(found.envoy), within=STARTED)
+        port, before = await found.envoy.port(), await shown(found.envoy)
+        await found.publish(*front(), second)
 
-        await eventually(lambda: ads.converged(ENVOYS.cluster), within=SOON)
-        assert (before, await shown(envoy)) == (first_number, second_number)
-        assert await envoy.port() == port  # of the same listener
+        await eventually(lambda: found.ads.converged(ENVOYS.cluster), within=SOON)
+        assert (before, await shown(found.envoy)) == (first_number, second_number)
+        assert await found.envoy.port() == port  # of the same listener
 
 
 @BOTH
-async def test_a_certificate_that_envoy_refuses_leaves_the_old_one(api_type: str) -> None:
+async def test_a_certificate_that_envoy_refuses_leaves_the_old_one(mode: Mode) -> None:
     first, number = issued()
     certificate, _ = AUTHORITY.issue("localhost")
     _, foreign = AUTHORITY.issue("localhost")
-    async with gateway(api_type) as (envoy, publish, ads):
-        await publish(*front(), first)
-        await eventually(lambda: shown(envoy), within=15)
-        await publish(*front(), pair("s", certificate, foreign))
+    async with line(mode) as found:
+        await found.publish(*front(), first)
+        await eventually(lambda: shown(found.envoy), within=STARTED)
+        outcome = await found.publish(*front(), pair("s", certificate, foreign))
 
-        (status,) = ads.statuses()
-        refusal = status.types[SECRET_TYPE].refusal
-        assert refusal is not None
-        assert "KEY_VALUES_MISMATCH" in refusal.message
-        assert foreign not in refusal.message
-        assert await shown(envoy) == number
+        (refused,) = outcome.refused
+        assert (refused.refusal.type_url, refused.refusal.names) == (SECRET_TYPE, ("s",))
+        assert "KEY_VALUES_MISMATCH" in refused.refusal.message
+        assert foreign not in refused.refusal.message
+        assert await shown(found.envoy) == number
 
 
 @BOTH
 @pytest.mark.parametrize("rotated", [True, False], ids=["with-its-certificate", "alone"])
-async def test_a_changed_listener_waits_for_nothing_it_has(api_type: str, rotated: bool) -> None:
+async def test_a_changed_listener_waits_for_nothing_it_has(mode: Mode, rotated: bool) -> None:
     (first, _), (second, _) = issued(), issued()
-    async with gateway(api_type) as (envoy, publish, ads):
-        await publish(*front(), first)
-        await eventually(lambda: shown(envoy), within=15)
-        await publish(*front("y"), second if rotated else first)
+    async with line(mode) as found:
+        await found.publish(*front(), first)
+        await eventually(lambda: shown(found.envoy), within=STARTED)
+        await found.publish(*front("y"), second if rotated else first)
 
-        await eventually(lambda: ads.converged(ENVOYS.cluster), within=SOON)
-        await eventually(lambda: shown(envoy), within=SOON)
+        await eventually(lambda: found.ads.converged(ENVOYS.cluster), within=SOON)
+        await eventually(lambda: shown(found.envoy), within=SOON)
 
 
 @BOTH
-async def test_a_listener_that_comes_back_gets_its_certificate(api_type: str) -> None:
+async def test_a_listener_that_comes_back_gets_its_certificate(mode: Mode) -> None:
     first, _ = issued()
-    async with gateway(api_type) as (envoy, publish, _ads):
-        await publish(*front(), first)
-        await eventually(lambda: shown(envoy), within=15)
+    async with line(mode) as found:
+        await found.publish(*front(), first)
+        await eventually(lambda: shown(found.envoy), within=STARTED)
 
         async def gone() -> bool:
-            return not await envoy.port()
+            return not await found.envoy.port()
 
-        await publish()
+        await found.publish()
         await eventually(gone, within=SOON)
-        await publish(*front(), first)
-        await eventually(lambda: shown(envoy), within=SOON)
+        await found.publish(*front(), first)
+        await eventually(lambda: shown(found.envoy), within=SOON)

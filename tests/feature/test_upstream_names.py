@@ -1,6 +1,7 @@
 """Upstreams that are names: the real Envoy resolves them, all their addresses, and follows what DNS says."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from control_plane.xds.packing import packed
 from control_plane.xds.wiring import Wiring
 from service_kit.endpoint import parse_endpoint
 from tests.support.compiled import compiled, config, route
-from tests.support.dns import Names, dns_server
+from tests.support.dns import NO_SUCH_NAME, SERVER_FAILURE, Names, dns_server
 from tests.support.envoy import static_envoy
 from tests.support.eventually import until
 from tests.support.ports import free_port
@@ -89,6 +90,63 @@ def test_a_name_is_all_its_addresses_for_as_long_as_dns_says_so(twins: Twins) ->
     until(lambda: twins.answering() == set(BOTH))
 
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (502, "upstream_unreachable")
+
+
+def test_an_answer_that_changes_moves_the_requests_and_fails_none(twins: Twins) -> None:
+    twins.names[NAME] = BOTH[:1]
+    until(lambda: twins.answering() == {BOTH[0]})
+    statuses: set[int] = set()
+
+    def moved(to: set[str]) -> bool:
+        before = {address: server.served for address, server in twins.servers.items()}
+        statuses.update(twins.client.get("/email").status_code for _ in range(10))
+        return {address for address, server in twins.servers.items() if server.served > before[address]} == to
+
+    for answer in (BOTH, BOTH[1:], BOTH[:1]):
+        twins.names[NAME] = answer
+        until(lambda answer=answer: moved(set(answer)))
+
+    assert statuses == {200}
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [pytest.param({"failure": SERVER_FAILURE}, id="SERVFAIL"), pytest.param({"silent": True}, id="silence")],
+)
+def test_the_last_answer_holds_while_dns_is_away(twins: Twins, trouble: dict[str, int]) -> None:
+    twins.names[NAME] = BOTH[:1]
+    until(lambda: twins.answering() == {BOTH[0]})
+
+    vars(twins.names).update(trouble)
+    twins.names[NAME] = BOTH[1:]
+    asked = twins.names.asked
+    until(lambda: twins.names.asked >= asked + 3)
+    assert [twins.client.get("/email").status_code for _ in range(10)] == [200] * 10
+    assert twins.answering() == {BOTH[0]}
+
+    vars(twins.names).update(failure=0, silent=False)
+    until(lambda: twins.answering() == {BOTH[1]})
+
+
+def test_a_name_that_is_no_more_has_no_endpoints(twins: Twins) -> None:
+    twins.names[NAME] = BOTH
+    until(lambda: twins.answering() == set(BOTH))
+
+    twins.names.failure = NO_SUCH_NAME
+    until(lambda: twins.client.get("/email").status_code != 200)
+    twins.names.failure = 0
+    until(lambda: twins.answering() == set(BOTH))
+
+
+def test_dns_is_asked_once_a_lifetime(twins: Twins) -> None:
+    """The lifetime of these answers is a second, however many requests there are."""
+    twins.names[NAME] = BOTH
+    until(lambda: twins.answering() == set(BOTH))
+    asked, began = twins.names.asked, time.monotonic()
+    until(lambda: twins.answering() and time.monotonic() - began > 3)
+
+    # A second is two questions at most: for addresses of both families.
+    assert 2 <= twins.names.asked - asked <= 2 * (time.monotonic() - began + 1)
 
 
 def test_silent_dns_keeps_nobody_waiting_for_long(tmp_path: Path) -> None:

@@ -62,7 +62,18 @@ def _outputs(case: Path) -> Mapping[str, str]:
     verdict = asyncio.run(envoy_verdict(envoy, envoy_binary()))
     assert verdict.accepted, verdict.reason
     told = {kind: policies if kind in POLICY_KINDS else envoy for kind in _shown(case) or KINDS}
-    return {f"{kind}.yaml": text for kind, snapshot in told.items() if (text := _text(snapshot, kind, case))}
+    outputs = {f"{kind}.yaml": text for kind, snapshot in told.items() if (text := _text(snapshot, kind, case))}
+    return outputs | _groups(envoy)
+
+
+def _groups(snapshot: Snapshot) -> Mapping[str, str]:
+    """Who sees what, where not everybody sees all; it stands in no resource."""
+    seen = {
+        kind: groups
+        for kind, type_url in KINDS.items()
+        if (groups := {name: sorted(item.groups) for name, item in snapshot.of(type_url).items() if item.groups})
+    }
+    return {"groups.yaml": yaml.safe_dump(seen)} if seen else {}
 
 
 def _text(snapshot: Snapshot, kind: str, case: Path) -> str:

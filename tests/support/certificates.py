@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from service_kit.peers import Role
 from service_kit.settings import TlsFiles
 
 
@@ -24,7 +25,7 @@ class Authority:
         self.pem = own.public_bytes(serialization.Encoding.PEM).decode()
 
     def issue(self, *names: str, days: int = 1) -> tuple[str, str]:
-        """A certificate for these hosts and addresses, and its key, as PEM; expired where `days` is negative."""
+        """A certificate for these hosts, addresses and URIs, and its key, as PEM; expired where `days` is negative."""
         key = ec.generate_private_key(ec.SECP256R1())
         leaf = _certificate(names[0], key.public_key(), self._name, self._key, is_ca=False, names=names, days=days)
         return leaf.public_bytes(serialization.Encoding.PEM).decode(), pem_of(key)
@@ -37,15 +38,25 @@ def pem_of(key: ec.EllipticCurvePrivateKey) -> str:
 
 
 def certificates(folder: Path) -> TlsFiles:
-    """An authority, and a pair for `localhost` that both sides may use."""
-    authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    authority = _certificate("test authority", authority_key.public_key(), "test authority", authority_key, is_ca=True)
-    leaf = _certificate("localhost", key.public_key(), "test authority", authority_key, is_ca=False)
+    """An authority, and a pair for `localhost` that may be anybody on both sides."""
+    return issued(Authority(), folder, *(f"spiffe://test/tollgate/{role}" for role in Role))
+
+
+def issued(authority: Authority, folder: Path, *names: str, days: int = 1) -> TlsFiles:
+    """A pair for `localhost` and these names, in files that are each replaced in one step."""
+    folder.mkdir(exist_ok=True)
     files = TlsFiles(folder / "tls.crt", folder / "tls.key", folder / "ca.crt")
-    files.authority.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-    files.certificate.write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
-    files.private_key.write_text(pem_of(key))
+    certificate, key = authority.issue("localhost", *names, days=days)
+    for file, pem in ((files.private_key, key), (files.certificate, certificate), (files.authority, authority.pem)):
+        replaced(file, pem)
     return files
+
+
+def replaced(file: Path, pem: str) -> None:
+    """Renamed into place, as tools that renew certificates do it."""
+    fresh = file.with_suffix(".new")
+    fresh.write_text(pem)
+    fresh.rename(file)
 
 
 def client_credentials(files: TlsFiles) -> grpc.ChannelCredentials:
@@ -80,6 +91,8 @@ def _certificate(
 
 
 def _general_name(name: str) -> x509.GeneralName:
+    if "://" in name:
+        return x509.UniformResourceIdentifier(name)
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:

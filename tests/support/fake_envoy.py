@@ -9,8 +9,8 @@ import grpc
 from envoy.config.core.v3 import base_pb2 as base_pb
 from envoy.service.discovery.v3 import discovery_pb2 as discovery_pb
 
+from control_plane.server.services import ADS, DiscoveryService
 from control_plane.server.types import ENVOYS
-from control_plane.server.wire import ADS_SERVICE
 from service_kit.endpoint import Endpoint
 
 PROBE_TYPE = "type.googleapis.com/test.Probe"
@@ -19,13 +19,19 @@ PROBE_TYPE = "type.googleapis.com/test.Probe"
 class FakeEnvoy:
     """`subscribe`, then `next`, then `ack` or `nack`. The node travels with the first request only."""
 
-    def __init__(self, call: Any, *, delta: bool, node: str, cluster: str) -> None:
+    def __init__(self, call: Any, *, delta: bool, node: str, cluster: str, group: str = "") -> None:
         self._call = call
         self._delta = delta
         self._node = base_pb.Node(id=node, cluster=cluster) if node or cluster else None
+        if self._node is not None and group:
+            self._node.metadata.update({"tollgate_group": group})
         self._names: dict[str, tuple[str, ...]] = {}
         self._nonces: dict[str, str] = {}
         self._probes = 0
+
+    def claim(self, *, node: str = "fake", cluster: str) -> None:
+        """The next request states a node again, and another one."""
+        self._node = base_pb.Node(id=node, cluster=cluster)
 
     async def subscribe(self, type_url: str, *names: str, initial: dict[str, str] | None = None) -> None:
         self._names[type_url] = names
@@ -37,6 +43,10 @@ class FakeEnvoy:
     async def ask_again(self, type_url: str) -> None:
         """The names it has asked for before, and the last nonce. State of the world only."""
         await self._send(type_url, resource_names=self._names[type_url], response_nonce=self._nonces[type_url])
+
+    async def half_close(self) -> None:
+        """Nothing more is asked."""
+        await self._call.done_writing()
 
     async def next(self, *, within: float = 5.0) -> Any:
         """The next response."""
@@ -86,7 +96,14 @@ def names(response: Any) -> list[str]:
 
 @asynccontextmanager
 async def fake_envoy(
-    at: Endpoint, *, node: str = "fake", cluster: str = ENVOYS.cluster, delta: bool = True, credentials: Any = None
+    at: Endpoint,
+    *,
+    node: str = "fake",
+    cluster: str = ENVOYS.cluster,
+    group: str = "",
+    delta: bool = True,
+    credentials: Any = None,
+    service: DiscoveryService = ADS,
 ) -> AsyncIterator[FakeEnvoy]:
     """An open stream to the server at this address."""
     target = at.grpc_target
@@ -96,14 +113,14 @@ async def fake_envoy(
     else:
         opened = grpc.aio.secure_channel(target, credentials, options)
     async with opened as channel:
-        method = "DeltaAggregatedResources" if delta else "StreamAggregatedResources"
+        method = f"{'Delta' if delta else 'Stream'}{service.resources}"
         response = discovery_pb.DeltaDiscoveryResponse if delta else discovery_pb.DiscoveryResponse
         call: Any = channel.stream_stream(
-            f"/{ADS_SERVICE}/{method}",
+            f"/{service.name}/{method}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=response.FromString,
         )()
         try:
-            yield FakeEnvoy(call, delta=delta, node=node, cluster=cluster)
+            yield FakeEnvoy(call, delta=delta, node=node, cluster=cluster, group=group)
         finally:
             call.cancel()

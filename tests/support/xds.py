@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +21,14 @@ from google.protobuf import any_pb2 as any_pb
 from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry
 
+from control_plane.outcome import Outcome
 from control_plane.publisher import Publisher
 from control_plane.server.ads import Ads
 from control_plane.server.transport import XdsServer, xds_server
 from control_plane.snapshot import Resource, resource
 from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTES_TYPE, SECRET_TYPE
 from service_kit.clock import SystemClock
+from service_kit.credentials import certificates
 from service_kit.endpoint import Endpoint, UnixEndpoint
 from service_kit.settings import TlsFiles
 
@@ -43,14 +45,16 @@ class ControlPlane:
 
 @asynccontextmanager
 async def control_plane(
-    endpoint: Endpoint | None = None, *, tls: TlsFiles | None = None
+    endpoint: Endpoint | None = None, *, tls: TlsFiles | None = None, connection_age: float | None = None
 ) -> AsyncIterator[ControlPlane]:
     """A running ADS server, by default on a Unix socket of its own."""
     with tempfile.TemporaryDirectory(prefix="xds") as folder:  # tmp_path may be too long
         at = endpoint or UnixEndpoint(Path(folder) / "x.sock")
         registry = CollectorRegistry()
         ads = Ads(clock=SystemClock(), log=structlog.get_logger(), registry=registry)
-        server = xds_server(ads, at, tls)
+        log = structlog.get_logger()
+        source = None if tls is None else certificates(tls, log, registry)
+        server = xds_server(ads, at, source, connection_age=connection_age)
         await server.start()
         try:
             yield ControlPlane(ads, server, registry, at)
@@ -58,10 +62,17 @@ async def control_plane(
             await server.stop()
 
 
+def refuses(ads: Ads, cluster: str) -> bool:
+    """Whether a connected node of the cluster refuses something."""
+    return any(verdict.refusals for verdict in ads.verdicts(cluster))
+
+
 @asynccontextmanager
-async def publisher(ads: Ads, *, linger: float = 0.0) -> AsyncIterator[Publisher]:
+async def publisher(
+    ads: Ads, *, linger: float = 0.0, judged: Callable[[Outcome], None] = lambda _: None
+) -> AsyncIterator[Publisher]:
     """A publisher at work; what leaves lingers for so many seconds."""
-    found = Publisher(ads, SystemClock(), structlog.get_logger(), linger=linger)
+    found = Publisher(ads, SystemClock(), structlog.get_logger(), linger=linger, judged=judged)
     task = asyncio.create_task(found.run())
     try:
         yield found
@@ -74,11 +85,11 @@ def packed(type_url: str, name: str, message: Message) -> Resource:
     return resource(type_url, name, message.SerializeToString(deterministic=True))
 
 
-def cluster(name: str, *, connect_ms: int = 1000) -> Resource:
-    """An EDS cluster."""
+def cluster(name: str, *, connect_ms: int = 1000, source: Message | None = None) -> Resource:
+    """An EDS cluster, its endpoints from this source (ADS by default)."""
     message = cluster_pb.Cluster(name=name, type=cluster_pb.Cluster.EDS)
     message.connect_timeout.FromMilliseconds(connect_ms)
-    message.eds_cluster_config.eds_config.CopyFrom(_ads())
+    message.eds_cluster_config.eds_config.CopyFrom(source or ads_source())
     return packed(CLUSTER_TYPE, name, message)
 
 
@@ -117,33 +128,40 @@ def pair(name: str, certificate: str, key: str) -> Resource:
 
 
 def listener(
-    name: str, route_name: str, *, port: int = 0, prefix: str = "test", certificate: str | None = None
+    name: str,
+    route_name: str,
+    *,
+    port: int = 0,
+    prefix: str = "test",
+    certificate: str | None = None,
+    source: Message | None = None,
 ) -> Resource:
-    """A listener that asks for its routes, and for the secret with its certificate, over ADS."""
+    """A listener that asks for its routes, and for the secret with its certificate, from this source (ADS)."""
+    source = source or ads_source()
     manager = hcm_pb.HttpConnectionManager(stat_prefix=prefix)
     manager.rds.route_config_name = route_name
-    manager.rds.config_source.CopyFrom(_ads())
-    manager.http_filters.add(name="router").typed_config.CopyFrom(_any(router_pb.Router()))
+    manager.rds.config_source.CopyFrom(source)
+    manager.http_filters.add(name="router").typed_config.CopyFrom(any_of(router_pb.Router()))
     message = listener_pb.Listener(name=name)
     message.address.socket_address.address = "127.0.0.1"
     message.address.socket_address.port_value = port
     chain = message.filter_chains.add()
-    chain.filters.add(name="http").typed_config.CopyFrom(_any(manager))
+    chain.filters.add(name="http").typed_config.CopyFrom(any_of(manager))
     if certificate is not None:
         context = tls_pb.DownstreamTlsContext()
-        context.common_tls_context.tls_certificate_sds_secret_configs.add(name=certificate, sds_config=_ads())
+        context.common_tls_context.tls_certificate_sds_secret_configs.add(name=certificate, sds_config=source)
         chain.transport_socket.name = "tls"
-        chain.transport_socket.typed_config.CopyFrom(_any(context))
+        chain.transport_socket.typed_config.CopyFrom(any_of(context))
     return packed(LISTENER_TYPE, name, message)
 
 
-def _any(message: Message) -> any_pb.Any:
+def any_of(message: Message) -> any_pb.Any:
     wrapped = any_pb.Any()
     wrapped.Pack(message)
     return wrapped
 
 
-def _ads() -> Message:
+def ads_source() -> Message:
     source = config_source_pb.ConfigSource(resource_api_version=config_source_pb.V3)
     source.ads.SetInParent()
     found: Message = source

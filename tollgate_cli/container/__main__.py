@@ -14,7 +14,7 @@ from service_kit.clock import SystemClock
 from service_kit.endpoint import EndpointError, UnixEndpoint
 from service_kit.settings import SettingsParser, environment
 from tollgate_cli.container.envoy import Settings, follow_signals, outlast, run
-from tollgate_cli.supervisor.envoy import BootstrapError
+from tollgate_cli.supervisor.envoy import BootstrapError, node_group
 from tollgate_cli.supervisor.memory import VARIABLE, SizeError, envoy_memory
 
 ACTIONS = ("run", "outlast")
@@ -43,6 +43,7 @@ def parsed(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[str, Settin
     parser.setting("--envoy-binary", help="Envoy", default="envoy")
     parser.setting("--envoy-log-level", help="what Envoy reports of itself; `info` is chatty", default="warning")
     parser.setting("--envoy-memory", help="heap from which requests are refused; a half of the machine's without it")
+    parser.setting("--node-group", help="group of Envoys that this one belongs to, for listeners with `groups`")
     parser.setting("--drain-delay", help="seconds from not being ready to taking no connection", default="0")
     parser.setting("--drain-patience", help="seconds that requests in progress may take to finish", default="20")
     parser.add_tls_settings()
@@ -59,6 +60,7 @@ def _settings(parser: SettingsParser, options: Namespace) -> Settings:
         log_level=parser.log_level(options.envoy_log_level),
         control_plane=parser.endpoint(options.control_plane, "--control-plane"),
         admin=admin,
+        group=_group(parser, options.node_group),
         memory=_memory(parser, options.envoy_memory),
         tls=parser.tls(options),
         drain_delay=_seconds(parser, options.drain_delay, "--drain-delay"),
@@ -70,6 +72,13 @@ def _memory(parser: SettingsParser, text: str | None) -> int:
     try:
         return envoy_memory({VARIABLE: text or ""})
     except SizeError as error:
+        parser.error(str(error))
+
+
+def _group(parser: SettingsParser, text: str | None) -> str:
+    try:
+        return node_group(text)
+    except BootstrapError as error:
         parser.error(str(error))
 
 

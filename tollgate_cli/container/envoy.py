@@ -40,6 +40,7 @@ class Settings:
     log_level: str
     drain_delay: float
     drain_patience: float
+    group: str = ""
 
 
 async def run(settings: Settings, clock: Clock, stop: asyncio.Event) -> int:
@@ -97,9 +98,10 @@ def _command(settings: Settings) -> tuple[str, ...]:
         tls=settings.tls,
         admin=settings.admin,
         node=node_id(),
+        group=settings.group,
         memory=settings.memory,
     )
-    # Not in a file: nothing of it is secret, and no place need be writable.
+    # Not in a file: nothing of it is secret. What is written is written beside the admin socket.
     return (str(settings.binary), "--config-yaml", text, "--log-level", settings.log_level, *ENVOY_FLAGS)
 
 

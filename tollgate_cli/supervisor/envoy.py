@@ -4,6 +4,7 @@ Errors: EnvoyMissing, BootstrapError
 """
 
 import json
+import re
 import shutil
 import socket
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 
-from service_kit.contract import ENVOY_NODE_CLUSTER
+from service_kit.contract import ENVOY_NODE_CLUSTER, GROUP_PATTERN
 from service_kit.endpoint import Endpoint, UnixEndpoint
 from service_kit.settings import TlsFiles
 
@@ -22,6 +23,8 @@ BINARY_VARIABLE = "TOLLGATE_ENVOY"
 BOOTSTRAP_FOLDERS = (REPOSITORY / "envoy", Path(sys.prefix) / "share" / "tollgate" / "envoy")
 # The same in every bootstrap.
 OVERLOAD = "overload.yaml"
+# Where the certificates of an Envoy of a fleet are: a secret of Envoy a file.
+SECRETS = ("certificate", "authority")
 # What runs on a listener that an edit replaces may go on for ten minutes: a stream is not cut because another route
 # got a limit. `immediate` closes each of its connections after the next answer, so that requests move at once.
 # It writes its access log at once, because rows in its buffer would be lost where it is killed.
@@ -51,25 +54,52 @@ def envoy_binary(environ: Mapping[str, str], installed: Path = INSTALLED) -> Pat
     return Path(found)
 
 
-def bootstrap(*, control_plane: Endpoint, tls: TlsFiles | None, admin: UnixEndpoint, node: str, memory: int) -> str:
-    """The bootstrap of an Envoy that takes its configuration from this control plane; `memory` bounds its heap."""
+def bootstrap(
+    *, control_plane: Endpoint, tls: TlsFiles | None, admin: UnixEndpoint, node: str, group: str, memory: int
+) -> str:
+    """The bootstrap of an Envoy that takes its configuration from this control plane; `memory` bounds its heap.
+
+    Over TCP it has certificates, which Envoy follows by files that say where they are: written beside the admin socket.
+    """
     common: dict[str, str | int] = {
-        "NODE_ID": node, "NODE_CLUSTER": ENVOY_NODE_CLUSTER, "ADMIN_SOCKET": str(admin.path), "HEAP_BYTES": memory,
+        "NODE_ID": node, "NODE_CLUSTER": ENVOY_NODE_CLUSTER, "NODE_GROUP": group, "ADMIN_SOCKET": str(admin.path),
+        "HEAP_BYTES": memory,
     }  # fmt: skip
     if isinstance(control_plane, UnixEndpoint):
-        return _filled("bootstrap.yaml", {**common, "XDS_SOCKET": str(control_plane.path)})
+        return _filled(("bootstrap.yaml", OVERLOAD), {**common, "XDS_SOCKET": str(control_plane.path)})
     if tls is None:
         raise BootstrapError(
             f"the control plane at {control_plane} needs mutual TLS: set TOLLGATE_TLS_CERTIFICATE, "
             "TOLLGATE_TLS_PRIVATE_KEY and TOLLGATE_TLS_AUTHORITY, or use its Unix socket"
         )
-    files = {
+    address: dict[str, str | int] = {
+        "XDS_HOST": control_plane.host, "XDS_PORT": control_plane.port,
+        **_written_secrets(tls, admin.path),
+    }  # fmt: skip
+    return _filled(("bootstrap-tls.yaml", OVERLOAD), {**common, **address})
+
+
+def _written_secrets(tls: TlsFiles, admin: Path) -> Mapping[str, str]:
+    """The files in which Envoy finds where its certificates are, by their names in the bootstrap; they hold none."""
+    values = {
         "TLS_CERTIFICATE": str(tls.certificate.absolute()),
         "TLS_PRIVATE_KEY": str(tls.private_key.absolute()),
         "TLS_AUTHORITY": str(tls.authority.absolute()),
     }
-    address: dict[str, str | int] = {"XDS_HOST": control_plane.host, "XDS_PORT": control_plane.port}
-    return _filled("bootstrap-tls.yaml", {**common, **address, **files})
+    files = {name: admin.with_suffix(f".{name}.yaml").absolute() for name in SECRETS}
+    for name, file in files.items():
+        file.write_text(_filled((f"{name}.yaml",), values), encoding="utf-8")
+    return {f"{name.upper()}_FILE": str(file) for name, file in files.items()}
+
+
+def node_group(text: str | None) -> str:
+    """The group of this Envoy, empty for none; BootstrapError where the text is no name."""
+    if text and not re.fullmatch(GROUP_PATTERN, text):
+        raise BootstrapError(
+            f"--node-group {text!r} is no name: use up to 63 letters, digits, '.', '_' and '-', "
+            "the first and last one a letter or digit"
+        )
+    return text or ""
 
 
 def node_id() -> str:
@@ -77,12 +107,12 @@ def node_id() -> str:
     return socket.gethostname()
 
 
-def _filled(name: str, values: Mapping[str, str | int]) -> str:
-    """The file and the overload manager with `${TOLLGATE_NAME}` replaced.
+def _filled(parts: Sequence[str], values: Mapping[str, str | int]) -> str:
+    """The files, one after the other, with `${TOLLGATE_NAME}` replaced.
 
     Each value is written as JSON, which is YAML whatever characters it holds.
     """
-    template = Template("".join(bootstrap_file(part).read_text(encoding="utf-8") for part in (name, OVERLOAD)))
+    template = Template("".join(bootstrap_file(part).read_text(encoding="utf-8") for part in parts))
     return template.substitute({f"TOLLGATE_{key}": json.dumps(value) for key, value in values.items()})
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from control_plane.xds.wiring import Wiring
 from service_kit.endpoint import UnixEndpoint, unix_endpoint
 
 
@@ -45,6 +46,11 @@ class Layout:
     @property
     def bootstrap(self) -> Path:
         return self.run / "bootstrap.yaml"
+
+    @property
+    def wiring(self) -> Wiring:
+        """What Envoy is told of the services of this host."""
+        return Wiring(self.sockets.authz, self.sockets.ratelimit, str(self.access_log))
 
     def lock(self, name: str) -> Path:
         return self.run / f"{name}.lock"

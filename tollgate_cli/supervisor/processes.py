@@ -59,6 +59,7 @@ class Gateway:
     environ: Mapping[str, str]
     control_plane: Endpoint
     tls: TlsFiles | None = None
+    group: str = ""
 
 
 def processes(gateway: Gateway) -> tuple[ProcessSpec, ...]:

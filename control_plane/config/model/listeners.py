@@ -10,6 +10,7 @@ from control_plane.config.model.secrets import Authorities, CertificateChain, Pr
 from control_plane.config.values.base import Mistake
 from control_plane.config.values.network import Address, Network
 from control_plane.config.values.quantities import Between, Port
+from control_plane.config.values.text import Name
 
 Compression = Literal["gzip", "brotli", "zstd"]
 MostConnections = Annotated[int, Between(1, 1_000_000)]
@@ -70,6 +71,14 @@ class Listener(Model):
         description="connections at a time; more are closed at once. Those over HTTP/3 and those of trusted proxies "
         "are counted apart. Without it, only the process's own bound",
     )
+    groups: Annotated[tuple[Name, ...], Unique] = Field(
+        (),
+        description="groups of Envoys that open it, by their `--node-group`; those of every group and of none if empty",
+    )
+
+    def is_for(self, group: str) -> bool:
+        """Whether an Envoy of this group opens it."""
+        return not self.groups or group in self.groups
 
     @model_validator(mode="after")
     def _needs_tls(self) -> Self:

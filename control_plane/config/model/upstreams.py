@@ -9,7 +9,8 @@ from control_plane.config.model.base import MAPPING, WORD, Model, Some, Unique, 
 from control_plane.config.model.retries import Retries
 from control_plane.config.model.secrets import Authorities, CertificateChain, HeaderSecret, PrivateKey, check_pair
 from control_plane.config.values.base import Mistake, scalar
-from control_plane.config.values.network import HOST_PATTERN, UpstreamAddress, UpstreamUrl, host
+from control_plane.config.values.kubernetes import Label, ServicePort
+from control_plane.config.values.network import DEFAULT_PORTS, HOST_PATTERN, UpstreamAddress, UpstreamUrl, host
 from control_plane.config.values.paths import AbsolutePath
 from control_plane.config.values.quantities import Between, Percent, Seconds
 from control_plane.config.values.text import HEADER_PATTERN, HeaderName, Text
@@ -150,11 +151,29 @@ class UpstreamCredential(Model):
     value: HeaderSecret = Field(description="its value")
 
 
+class KubernetesService(Model):
+    """A Service of Kubernetes: its pods are the endpoints, as its EndpointSlices tell them."""
+
+    namespace: Label = Field("default", description="its namespace")
+    service: Label = Field(description="its name")
+    port: ServicePort = Field(description="the name of its port, or the number that the pods listen on")
+    scheme: Literal["http", "https"] = Field("http", description="`https` where the pods speak TLS")
+
+    @property
+    def address(self) -> UpstreamAddress:
+        """Where the cluster's own clients find it, by its scheme's default port: another one is not in the slices."""
+        host = f"{self.service}.{self.namespace}.svc"
+        return UpstreamAddress(host, DEFAULT_PORTS[self.scheme], tls=self.scheme == "https", path="")
+
+
 class Upstream(Model):
     """A service behind the gateway."""
 
     url: UpstreamUrl | None = Field(None, description="its only endpoint, http[s]://HOST:PORT")
     endpoints: Annotated[tuple[UpstreamUrl, ...], Unique] = Field((), description="its endpoints, http[s]://HOST:PORT")
+    kubernetes: KubernetesService | None = Field(
+        None, description="instead of `url` and `endpoints`: the pods of a Service, followed as they come and go"
+    )
     api: Literal["ollama"] | None = Field(None, description="`ollama`: its health is asked at /api/version")
     protocol: Literal["http1", "http2"] = Field("http1", description="`http2` for gRPC and other HTTP/2 services")
     tls: UpstreamTls = Field(UpstreamTls(), description="of https endpoints")
@@ -184,14 +203,17 @@ class Upstream(Model):
     def _one_way_to_name_endpoints(self) -> Self:
         if self.url is not None and self.endpoints:
             raise Mistake("the upstream has `url` and `endpoints`", "put all of them into `endpoints`", at=("url",))
-        if self.url is None and not self.endpoints:
+        if self.kubernetes is not None and self.addresses != (self.kubernetes.address,):
+            raise Mistake("the upstream has `kubernetes` and addresses", "drop one of them", at=("kubernetes",))
+        if not self.addresses:
             raise Mistake("the upstream has no endpoint", "write `url: http://HOST:PORT`, or a list `endpoints`")
         return self
 
     @property
     def addresses(self) -> tuple[UpstreamAddress, ...]:
-        """All of its endpoints."""
-        return self.endpoints if self.url is None else (self.url,)
+        """All of its endpoints; of a Service, its own name, which stands for its pods."""
+        written = self.endpoints if self.url is None else (self.url,)
+        return written if written or self.kubernetes is None else (self.kubernetes.address,)
 
     @property
     def trusts_the_system(self) -> bool:

@@ -27,11 +27,10 @@ PASSED_BY = (
 DROP = "drop it, or `cache`"
 
 
-def cache_problems(source: config.Config) -> Iterator[Problem]:
-    """What keeps answers from being kept as written."""
-    for index, route in enumerate(source.routes):
-        if route.cache is not None and route.upstream is not None:
-            yield from _route_problems(source, route, ("routes", index), route.cache)
+def cache_problems(source: config.Config, route: config.Route, path: Path) -> Iterator[Problem]:
+    """What keeps the answers of a route from being kept as written."""
+    if route.cache is not None and route.upstream is not None:
+        yield from _route_problems(source, route, path, route.cache)
 
 
 def _route_problems(source: config.Config, route: config.Route, path: Path, cache: config.Cache) -> Iterator[Problem]:

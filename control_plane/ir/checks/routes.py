@@ -17,13 +17,8 @@ IDENTITY_DIMENSIONS = frozenset({ir.Dimension.SUBJECT, ir.Dimension.TENANT, ir.D
 RESERVED_PATHS = ("/health", "/readyz")
 
 
-def route_problems(source: config.Config) -> Iterator[Problem]:
-    """What keeps routes from being enforced as written."""
-    for index, route in enumerate(source.routes):
-        yield from _route_problems(source, route, ("routes", index))
-
-
-def _route_problems(source: config.Config, route: config.Route, path: Path) -> Iterator[Problem]:
+def route_problems(source: config.Config, route: config.Route, path: Path) -> Iterator[Problem]:
+    """What keeps a route from being enforced as written."""
     unknown = tuple(_unknown_upstreams(source, route, path))
     yield from unknown
     if not unknown:
@@ -87,8 +82,9 @@ def _auth_problems(source: config.Config, route: config.Route, path: Path) -> It
 
 def clashes(routes: Iterable[ir.Route], source: config.Config) -> Iterator[Problem]:
     """Routes that no request can tell apart."""
-    places = {route.name: index for index, route in enumerate(source.routes)}
-    for first, second in indistinct(routes):
+    pairs = tuple(indistinct(routes))
+    places = {route.name: index for index, route in enumerate(source.routes)} if pairs else {}
+    for first, second in pairs:
         early, late = sorted((first.name, second.name), key=lambda name: places[name])
         yield Problem(
             ("routes", places[late], "match"),

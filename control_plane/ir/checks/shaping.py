@@ -17,13 +17,11 @@ CONTRADICTIONS = (
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def shaping_problems(source: config.Config) -> Iterator[Problem]:
-    """What keeps traffic from being shaped as written."""
-    for index, route in enumerate(source.routes):
-        path: Path = ("routes", index)
-        yield from _without_upstream(route, path)
-        yield from _contradictions(route, path)
-        yield from _cost_problems(source, route, path)
+def shaping_problems(source: config.Config, route: config.Route, path: Path) -> Iterator[Problem]:
+    """What keeps the traffic of a route from being shaped as written."""
+    yield from _without_upstream(route, path)
+    yield from _contradictions(route, path)
+    yield from _cost_problems(source, route, path)
 
 
 def _without_upstream(route: config.Route, path: Path) -> Iterator[Problem]:

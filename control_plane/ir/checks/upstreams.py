@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Final
 
 from control_plane.config import model as config
@@ -20,6 +21,7 @@ def upstream_problems(source: config.Config) -> Iterator[Problem]:
     for name, upstream in source.upstreams.items():
         path: Path = ("upstreams", name)
         yield from _endpoint_problems(upstream, path)
+        yield from _client_problems(upstream, path)
         yield from _tls_problems(upstream, path)
         yield from _health_problems(upstream, path)
         yield from _credential_problems(upstream, path)
@@ -36,9 +38,16 @@ def _endpoint_problems(upstream: config.Upstream, path: Path) -> Iterator[Proble
             return
 
 
+def _client_problems(upstream: config.Upstream, path: Path) -> Iterator[Problem]:
+    if upstream.kubernetes is not None and find_spec("kubernetes") is None:
+        message = "the Python package `kubernetes`, which follows Services, is not installed"
+        yield Problem((*path, "kubernetes"), message, "pip install 'tollgate[kubernetes]', or write `url`")
+
+
 def _tls_problems(upstream: config.Upstream, path: Path) -> Iterator[Problem]:
     if "tls" in upstream.model_fields_set and not any(address.tls for address in upstream.addresses):
-        yield Problem((*path, "tls"), "no endpoint is https", "write https://HOST:PORT, or drop `tls`")
+        written = "https://HOST:PORT" if upstream.kubernetes is None else "`scheme: https` in `kubernetes`"
+        yield Problem((*path, "tls"), "no endpoint is https", f"write {written}, or drop `tls`")
 
 
 def _health_problems(upstream: config.Upstream, path: Path) -> Iterator[Problem]:

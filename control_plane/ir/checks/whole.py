@@ -15,14 +15,26 @@ from control_plane.ir.checks.upstreams import upstream_problems
 
 def problems(source: config.Config, files: Mapping[str, bytes]) -> Iterator[Problem]:
     """Everything that keeps this configuration from being enforced as written."""
+    yield from general_problems(source, files)
+    for index, route in enumerate(source.routes):
+        yield from problems_of_route(source, route, index)
+
+
+def general_problems(source: config.Config, files: Mapping[str, bytes]) -> Iterator[Problem]:
+    """What is wrong with all that is not a route."""
     yield from _repeated_names(source)
     yield from listener_problems(source)
     yield from plan_problems(source)
     yield from identity_problems(source, files)
     yield from upstream_problems(source)
-    yield from route_problems(source)
-    yield from shaping_problems(source)
-    yield from cache_problems(source)
+
+
+def problems_of_route(source: config.Config, route: config.Route, index: int) -> Iterator[Problem]:
+    """What is wrong with one route, which stands at this place."""
+    path: Path = ("routes", index)
+    yield from route_problems(source, route, path)
+    yield from shaping_problems(source, route, path)
+    yield from cache_problems(source, route, path)
 
 
 def _repeated_names(source: config.Config) -> Iterator[Problem]:

@@ -24,7 +24,10 @@ class ListenerTls:
 
 @dataclass(frozen=True)
 class Listener:
-    """Where clients connect. `https_redirect` is the port that every request is sent to; routes are not served then."""
+    """Where clients connect. `https_redirect` is the port that every request is sent to; routes are not served then.
+
+    `groups` are those of the Envoys that open it, all where there are none.
+    """
 
     name: str
     address: Address
@@ -34,3 +37,4 @@ class Listener:
     trusted_proxies: tuple[str, ...] = ()
     compression: tuple[str, ...] = ()
     max_connections: int | None = None
+    groups: frozenset[str] = frozenset()

@@ -118,6 +118,20 @@ class Credential:
 
 
 @dataclass(frozen=True)
+class KubernetesService:
+    """A Service whose EndpointSlices tell the endpoints; its port by name, or by the number that the pods listen on."""
+
+    namespace: str
+    service: str
+    port: str | int
+
+    @property
+    def host(self) -> str:
+        """The name by which its pods are known."""
+        return f"{self.service}.{self.namespace}.svc"
+
+
+@dataclass(frozen=True)
 class Upstream:
     """A service behind the gateway; times in seconds."""
 
@@ -136,10 +150,12 @@ class Upstream:
     cached: bool = False
     # Whether a route sends it copies.
     mirrors: bool = False
+    # Who tells the endpoints, where the configuration does not.
+    kubernetes: KubernetesService | None = None
 
     @property
     def resolved(self) -> bool:
-        """Whether every endpoint is an IP address, so that nothing is left to DNS."""
+        """Whether every endpoint is an IP address, or will be, so that nothing is left to DNS."""
         return all(is_ip_address(endpoint.host) for endpoint in self.endpoints)
 
     @property

@@ -1,5 +1,7 @@
 """Endpoints of an upstream, and the names they are known by."""
 
+from collections.abc import Iterable, Sequence
+
 from envoy.config.core.v3 import address_pb2 as address_pb
 from envoy.config.endpoint.v3 import endpoint_components_pb2 as endpoint_components_pb
 from envoy.config.endpoint.v3 import endpoint_pb2 as endpoint_pb
@@ -14,11 +16,12 @@ HOST_KEY = "host"
 
 def endpoints(upstream: Upstream) -> endpoint_pb.ClusterLoadAssignment:
     """The endpoints of an upstream, all of one weight."""
-    assignment = endpoint_pb.ClusterLoadAssignment(cluster_name=upstream.name)
-    group = assignment.endpoints.add()
-    for address in upstream.endpoints:
-        group.lb_endpoints.append(_endpoint(address, upstream))
-    return assignment
+    return _assignment(upstream.name, [_endpoint(address, upstream) for address in upstream.endpoints])
+
+
+def endpoints_of_service(upstream: str, addresses: Iterable[tuple[Address, str]]) -> endpoint_pb.ClusterLoadAssignment:
+    """The endpoints of an upstream that others tell, each with the name it is known by, all of one weight."""
+    return _assignment(upstream, [_known(address, known_as) for address, known_as in addresses])
 
 
 def socket(address: Address) -> address_pb.Address:
@@ -31,12 +34,24 @@ def told_apart(upstream: Upstream) -> bool:
     return tls is not None and tls.server_name is None and len({item.host for item in upstream.endpoints}) > 1
 
 
-def _endpoint(address: Address, upstream: Upstream) -> endpoint_components_pb.LbEndpoint:
+def _assignment(upstream: str, built: Sequence[endpoint_components_pb.LbEndpoint]) -> endpoint_pb.ClusterLoadAssignment:
+    assignment = endpoint_pb.ClusterLoadAssignment(cluster_name=upstream)
+    if built:
+        assignment.endpoints.add().lb_endpoints.extend(built)
+    return assignment
+
+
+def _known(address: Address, known_as: str) -> endpoint_components_pb.LbEndpoint:
     built = endpoint_components_pb.LbEndpoint()
     built.endpoint.address.CopyFrom(socket(address))
     # The Host of requests that ask for the endpoint's, and of health checks.
-    built.endpoint.hostname = authority(address.host, address.port, tls=upstream.tls is not None)
-    built.endpoint.health_check_config.hostname = built.endpoint.hostname
+    built.endpoint.hostname = known_as
+    built.endpoint.health_check_config.hostname = known_as
+    return built
+
+
+def _endpoint(address: Address, upstream: Upstream) -> endpoint_components_pb.LbEndpoint:
+    built = _known(address, authority(address.host, address.port, tls=upstream.tls is not None))
     if told_apart(upstream):
         built.metadata.filter_metadata[TRANSPORT_MATCH].update({HOST_KEY: address.host})
     return built

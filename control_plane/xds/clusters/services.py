@@ -17,9 +17,9 @@ from control_plane.xds.clusters.endpoints import socket
 from control_plane.xds.clusters.protocol import HTTP_OPTIONS
 from control_plane.xds.clusters.tls import names_peer, tls_socket
 from control_plane.xds.packing import packed
+from control_plane.xds.secrets import over_ads
 from control_plane.xds.wiring import Wiring
 from service_kit.endpoint import Endpoint, UnixEndpoint
-from service_kit.settings import TlsFiles
 
 CONNECT_TIMEOUT = Duration(nanos=500_000_000)
 HEALTH_INTERVAL = Duration(seconds=1)
@@ -31,11 +31,11 @@ NO_PANIC = 0.0
 
 def service_clusters(wiring: Wiring) -> Iterator[cluster_pb.Cluster]:
     """The authorizer and the limiter."""
-    yield _service(names.AUTHZ_CLUSTER, wiring.authz, "authz_service", wiring.tls)
-    yield _service(names.RATELIMIT_CLUSTER, wiring.ratelimit, "ratelimit_service", wiring.tls)
+    yield _service(names.AUTHZ_CLUSTER, wiring.authz, "authz_service", encrypted=wiring.tls is not None)
+    yield _service(names.RATELIMIT_CLUSTER, wiring.ratelimit, "ratelimit_service", encrypted=wiring.tls is not None)
 
 
-def _service(name: str, endpoint: Endpoint, health_name: str, tls: TlsFiles | None) -> cluster_pb.Cluster:
+def _service(name: str, endpoint: Endpoint, health_name: str, *, encrypted: bool) -> cluster_pb.Cluster:
     cluster = cluster_pb.Cluster(name=name, connect_timeout=CONNECT_TIMEOUT, health_checks=[_grpc_health(health_name)])
     cluster.common_lb_config.healthy_panic_threshold.value = NO_PANIC
     cluster.circuit_breakers.thresholds.add().max_requests.value = MAX_REQUESTS
@@ -53,23 +53,25 @@ def _service(name: str, endpoint: Endpoint, health_name: str, tls: TlsFiles | No
         else:
             resolve_by_dns(cluster)
         address.CopyFrom(socket(Address(endpoint.host, endpoint.port)))
-        if tls is not None:
-            cluster.transport_socket.CopyFrom(_mutual_tls(endpoint.host, tls))
+        if encrypted:
+            cluster.transport_socket.CopyFrom(_mutual_tls(endpoint.host))
     return cluster
 
 
-def _mutual_tls(host: str, files: TlsFiles) -> base_pb.TransportSocket:
+def _mutual_tls(host: str) -> base_pb.TransportSocket:
     """TLS 1.3 with a certificate of our own, to a peer whose certificate names the host."""
     context = tls_pb.UpstreamTlsContext(sni=host)
     common = context.common_tls_context
     common.alpn_protocols.append("h2")
     common.tls_params.tls_minimum_protocol_version = common_tls_pb.TlsParameters.TLSv1_3
     common.tls_params.tls_maximum_protocol_version = common_tls_pb.TlsParameters.TLSv1_3
-    pair = common.tls_certificates.add()
-    pair.certificate_chain.filename = str(files.certificate)
-    pair.private_key.filename = str(files.private_key)
-    common.validation_context.trusted_ca.filename = str(files.authority)
-    names_peer(common.validation_context, host)
+    # As secrets: Envoy would read files that are named here once.
+    own = common.tls_certificate_sds_secret_configs.add(name=names.OWN_CERTIFICATE)
+    own.sds_config.CopyFrom(over_ads())
+    combined = common.combined_validation_context
+    names_peer(combined.default_validation_context, host)
+    combined.validation_context_sds_secret_config.name = names.OWN_CA
+    combined.validation_context_sds_secret_config.sds_config.CopyFrom(over_ads())
     return tls_socket(context)
 
 

@@ -9,8 +9,9 @@ from envoy_data_plane.envoy.extensions.filters.network.connection_limit.v3 impor
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpConnectionManager
 from envoy_data_plane.google.protobuf import Any
 
+from control_plane.config.model import DEFAULT_BODY_LIMIT
 from control_plane.config.values import LARGEST_BODY_LIMIT
-from control_plane.ir.model import Gateway
+from control_plane.ir.model import Gateway, Route
 from control_plane.ir.model import Listener as ListenerIR
 from control_plane.xds import names
 from control_plane.xds.listener import quic, tls
@@ -22,6 +23,36 @@ from control_plane.xds.wiring import Wiring
 BUFFER_LIMIT = LARGEST_BODY_LIMIT + (1 << 20)
 # A handshake that stalls holds a connection that no other timeout sees.
 HANDSHAKE_TIMEOUT = timedelta(seconds=10)
+
+
+def shown_to_listeners(gateway: Gateway) -> Gateway:
+    """The gateway with only those routes and upstreams that filters depend on: an edit of others changes no listener.
+
+    Listeners are made of this one, so what is left out here is out of their reach.
+    """
+    return Gateway(
+        listeners=gateway.listeners,
+        upstreams=tuple(upstream for upstream in gateway.upstreams if upstream.required),
+        routes=tuple(route for route in gateway.routes if _has_filters(route)),
+        jwt=(),
+        bearer_tokens=(),
+        plans=gateway.plans,
+        consumers=(),
+        default_plan=None,
+    )
+
+
+def _has_filters(route: Route) -> bool:
+    """Whether some filter, or an instance of one, is in the chain because of the route."""
+    return (
+        route.cors is not None
+        or route.bandwidth is not None
+        or route.fault is not None
+        or route.adaptive_concurrency is not None
+        or route.cached
+        or (route.body_limit != DEFAULT_BODY_LIMIT and route.bounded)
+        or any(limit.local for limit in route.limits)
+    )
 
 
 def listeners(gateway: Gateway, item: ListenerIR, wiring: Wiring) -> Iterator[Listener]:

@@ -1,5 +1,5 @@
 """Routes as Envoy tries them."""
 
-from control_plane.xds.routes.configuration import route_configuration
+from control_plane.xds.routes.configuration import RouteTable, route_configuration
 
-__all__ = ["route_configuration"]
+__all__ = ["RouteTable", "route_configuration"]

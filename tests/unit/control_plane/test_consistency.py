@@ -1,6 +1,7 @@
 """Each way in which a compiled snapshot could be wrong, made by changing one thing in a right one, is refused."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from google.protobuf.message import Message
 
 from control_plane.config.model import DEFAULT_BODY_LIMIT
-from control_plane.consistency import InconsistentSnapshot, checked
+from control_plane.consistency import InconsistentSnapshot, Inspector, checked
 from control_plane.snapshot import EMPTY, Snapshot
 from control_plane.xds import names
 from control_plane.xds.filters import profile_guard
@@ -64,14 +65,28 @@ RouteChange = Callable[[dict[str, route_pb.Route]], None]
 ManagerChange = Callable[[hcm_pb.HttpConnectionManager], None]
 
 
-@pytest.fixture(scope="module")
-def right() -> tuple[Snapshot, Snapshot]:
+@cache
+def compiled_right() -> tuple[Snapshot, Snapshot]:
     return snapshots(CONFIG)
 
 
+@pytest.fixture(scope="module")
+def right() -> tuple[Snapshot, Snapshot]:
+    return compiled_right()
+
+
 def faults(envoy: Snapshot, policies: Snapshot) -> str:
+    """What is found by who has seen nothing before, and by who has seen that all was right."""
     with pytest.raises(InconsistentSnapshot) as refused:
         checked(envoy, policies)
+    inspector = Inspector()
+    inspector.checked(*compiled_right())
+    inspector.succeeded()
+    inspector.begin()
+    with pytest.raises(InconsistentSnapshot) as again:
+        inspector.checked(envoy, policies)
+    assert again.value.faults == refused.value.faults
+    assert inspector.checked(*compiled_right()) is compiled_right()[0]
     return str(refused.value)
 
 

@@ -1,5 +1,6 @@
 """A good change goes live, a bad one changes nothing and is seen."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,12 +14,17 @@ from prometheus_client import CollectorRegistry
 
 from control_plane.config.errors import InvalidConfig
 from control_plane.live import LiveConfiguration
-from control_plane.snapshot import Snapshot
+from control_plane.outcome import NodeRefusal, Outcome
+from control_plane.server.status import Refusal
+from control_plane.snapshot import Release
 from control_plane.xds.names import ROUTES_TYPE
+from service_kit.contract import AUTHZ_POLICY_TYPE
 from service_kit.log import configure_logs
 from tests.support.clock import StillClock
-from tests.support.compiled import WIRING, config, route, snapshots, written
+from tests.support.compiled import config, route, snapshots, written
 from tests.support.envoy import envoy_binary
+from tests.support.eventually import eventually
+from tests.support.live import live_configuration
 
 GOOD = config(routes=[route()])
 BETTER = config(routes=[route(), route("more", "/more")])
@@ -31,18 +37,18 @@ class Published:
     """Stands where the publisher does and keeps what it is given."""
 
     def __init__(self) -> None:
-        self.releases: list[tuple[Snapshot, Snapshot]] = []
+        self.releases: list[Release] = []
         self.broken: Exception | None = None
         self.refusals: tuple[str, ...] = ()
 
-    def publish(self, envoy: Snapshot, policies: Snapshot) -> None:
+    def publish(self, release: Release) -> None:
         if self.broken:
             raise self.broken
-        self.releases.append((envoy, policies))
+        self.releases.append(release)
 
     @property
     def routes(self) -> list[str]:
-        return [envoy.version(ROUTES_TYPE) for envoy, _ in self.releases]
+        return [release.envoy.version(ROUTES_TYPE) for release in self.releases]
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class World:
     registry: CollectorRegistry
     clock: StillClock
     logs: StringIO
+    outcomes: asyncio.Queue[Outcome]
 
     def write(self, content: Any) -> None:
         written(self.folder, content)
@@ -69,11 +76,9 @@ def world(folder: Path, content: Any, envoy: Path | None = None) -> World:
     file, published, registry, clock, logs = (
         written(folder, content), Published(), CollectorRegistry(), StillClock(), StringIO(),
     )  # fmt: skip
-    live = LiveConfiguration(
-        file, environ={}, wiring=WIRING, envoy=envoy, publisher=published, clock=clock, registry=registry,
-        log=configure_logs("control_plane", stream=logs),
-    )  # fmt: skip
-    return World(live, folder, published, registry, clock, logs)
+    log = configure_logs("control_plane", stream=logs)
+    live, outcomes = live_configuration(file, published, log=log, clock=clock, registry=registry, envoy=envoy)
+    return World(live, folder, published, registry, clock, logs, outcomes)
 
 
 @asynccontextmanager
@@ -82,6 +87,21 @@ async def started(folder: Path, content: Any = GOOD, envoy: Path | None = None) 
     await found.live.start()
     found.clock.advance(60)
     yield found
+
+
+@asynccontextmanager
+async def hearing(live: LiveConfiguration) -> AsyncIterator[None]:
+    """Takes what consumers say, as long as the test lasts."""
+    task = asyncio.create_task(live.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def refusal(type_url: str, message: str, *names: str) -> NodeRefusal:
+    return NodeRefusal("node-1", "", Refusal(type_url, "a-version", "a-nonce", message, 0.0, names))
 
 
 def version(content: Any) -> str:
@@ -151,10 +171,17 @@ async def test_a_fault_of_ours_costs_the_change_and_not_the_process(tmp_path: Pa
 
 
 async def test_what_a_service_refuses_is_shown_with_the_file(tmp_path: Path) -> None:
-    async with started(tmp_path) as found:
-        found.published.refusals = ("authz_service-1: a key is too short",)
+    async with started(tmp_path) as found, hearing(found.live):
+        found.write(BETTER)
+        await found.live.reload()
+        good, bad = found.published.releases
+        found.outcomes.put_nowait(Outcome(bad, (), (refusal(AUTHZ_POLICY_TYPE, "a key is too short"),), good))
+        await eventually(lambda: found.live.status.errors)
 
-        assert found.live.status.errors == (f"{tmp_path}/gateway.yaml: refused by authz_service-1: a key is too short",)
+        (error,) = found.live.status.errors
+        assert error.startswith(f"{tmp_path}/gateway.yaml:")
+        assert "a key is too short" in error
+        assert found.route_names == ["email"]
         assert found.metric("tollgate_config_valid") == 0
 
 
@@ -214,7 +241,8 @@ async def test_a_change_that_envoy_refuses_keeps_the_last_good_one(tmp_path: Pat
         await found.live.reload()
 
         assert (found.route_names, len(found.published.releases)) == (["email"], 1)
-        assert found.live.status.errors == (f"{tmp_path}/gateway.yaml:1:1: Envoy refuses it: Envoy dislikes it",)
+        (error,) = found.live.status.errors
+        assert error.startswith(f"{tmp_path}/gateway.yaml:9:3: route 'unwanted': Envoy refuses it: Envoy dislikes it")
         assert found.metric("tollgate_config_valid") == 0
 
         found.write(BETTER)

@@ -57,6 +57,21 @@ def test_settings_of_the_environment() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        pytest.param(None, None, id="default"),
+        pytest.param("", None, id="empty"),
+        pytest.param("0", 0.0, id="never"),
+        pytest.param("45m", 2700.0, id="minutes"),
+    ],
+)
+def test_the_age_of_connections(text: str | None, seconds: float | None) -> None:
+    environ = {} if text is None else {"TOLLGATE_MAX_CONNECTION_AGE": text}
+
+    assert settings(NEEDED, environ).connection_age == seconds
+
+
+@pytest.mark.parametrize(
     ("argv", "message"),
     [
         pytest.param(NEEDED[:-2], "--ratelimit is missing", id="no-limiter"),
@@ -66,6 +81,9 @@ def test_settings_of_the_environment() -> None:
             (*NEEDED, "--authz", "a.svc:9"), "--authz a.svc:9: requests would carry", id="service-in-the-clear"
         ),
         pytest.param((*NEEDED, "--tls-certificate", "c"), "mutual TLS needs", id="half-a-tls"),
+        pytest.param((*NEEDED, "--max-connection-age", "30"), "write 500ms, 30s", id="an-age-without-a-unit"),
+        pytest.param((*NEEDED, "--max-connection-age", "25h"), "write 1s to 1d, or 0", id="an-age-too-long"),
+        pytest.param((*NEEDED, "--max-connection-age", "1ms"), "write 1s to 1d, or 0", id="an-age-too-short"),
     ],
 )
 def test_wrong_usage(argv: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from envoy_data_plane.envoy.extensions.filters.http.ext_authz.v3 import ExtAuthz
 from envoy_data_plane.google.protobuf import Any as DataPlaneAny
 from google.protobuf.any_pb2 import Any as ProtoAny
 
-from control_plane.render import KINDS, UnknownField, rendered
+from control_plane.render import KINDS, REDACTED, UnknownField, redacted, rendered
 from control_plane.snapshot import Snapshot, resource, snapshot
 from control_plane.xds import names
 from control_plane.xds.packing import packed, serialized
@@ -79,6 +79,33 @@ def test_no_output_holds_a_secret(compiled: tuple[Snapshot, Snapshot]) -> None:
         b64encode(JWT_SECRET.encode()).decode(),
     )
     assert [secret for secret in (*secrets, b64encode(digest).decode()) if secret in text] == []
+
+
+def test_no_redacted_resource_holds_a_secret(compiled: tuple[Snapshot, Snapshot]) -> None:
+    hidden = [
+        secret
+        for plain in (JWT_SECRET, TOKEN, CREDENTIAL, PRIVATE_KEY)
+        for secret in (plain.encode(), sha256(plain.encode()).digest())
+    ]
+    resources = [item for held in compiled for named in held.resources.values() for item in named.values()]
+    shown = b"".join(redacted(item.type_url, item.body) for item in resources)
+
+    assert any(secret in item.body for item in resources for secret in hidden)
+    assert [secret for secret in hidden if secret in shown] == []
+    assert REDACTED.encode() in shown
+
+
+def test_a_redacted_resource_lacks_nothing_else(compiled: tuple[Snapshot, Snapshot]) -> None:
+    without = tuple(
+        snapshot(
+            resource(item.type_url, item.name, redacted(item.type_url, item.body))
+            for named in held.resources.values()
+            for item in named.values()
+        )
+        for held in compiled
+    )
+
+    assert {kind: shown(without, kind) for kind in KINDS} == {kind: shown(compiled, kind) for kind in KINDS}
 
 
 def test_certificates_are_shown_and_their_keys_are_not(compiled: tuple[Snapshot, Snapshot]) -> None:

@@ -49,3 +49,32 @@ def test_a_name_occurs_once_a_type() -> None:
 
 def test_a_body_is_not_shown() -> None:
     assert "secret" not in repr(world(a=b"secret"))
+
+
+def test_a_group_sees_what_is_its_own_and_what_is_nobodys() -> None:
+    kept = snapshot(
+        [resource(TYPE, "all", b"1"), resource(TYPE, "edge", b"1", frozenset({"edge"})), resource(OTHER, "all", b"1")]
+    )
+    seen = {group: sorted(kept.visible_to(group).of(TYPE)) for group in ("edge", "", "unknown")}
+
+    assert seen == {"edge": ["all", "edge"], "": ["all"], "unknown": ["all"]}
+    assert kept.visible_to("edge") is kept.visible_to("edge")
+    assert kept.visible_to("edge").of(OTHER) is kept.of(OTHER), "a type that is kept from nobody is the same object"
+
+
+def test_what_is_kept_from_nobody_is_seen_as_it_is() -> None:
+    assert (held := world(a=b"1")).visible_to("edge") is held
+
+
+def test_a_type_that_did_not_change_keeps_its_mapping() -> None:
+    before = snapshot([resource(TYPE, "a", b"1"), resource(OTHER, "a", b"1")])
+    after = snapshot([resource(TYPE, "a", b"2"), resource(OTHER, "a", b"1")]).sharing(before)
+
+    assert after.of(OTHER) is before.of(OTHER)
+    assert after.of(TYPE)["a"].body == b"2"
+
+
+def test_another_lifetime_is_another_version() -> None:
+    versions = {resource(TYPE, "a", b"1", ttl=ttl).version for ttl in (None, 1.0, 2.0)}
+
+    assert len(versions) == 3

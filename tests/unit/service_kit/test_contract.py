@@ -18,7 +18,7 @@ from authz_service.request import KINDS, Ask, parse_ask
 from control_plane.config.model import CredentialKind
 from control_plane.ir.model import Gateway
 from control_plane.ir.model import Route as RouteIR
-from control_plane.policies.limits import DIMENSIONS, limit_sets
+from control_plane.policies.limits import DIMENSIONS, limit_set, limited
 from control_plane.server.types import ENVOYS, SERVICES
 from control_plane.xds import names
 from control_plane.xds.filters import ext_authz, identity
@@ -191,7 +191,7 @@ def test_the_limiter_understands_a_compiled_route(name: str, metadata: dict[str,
 
 def test_a_set_has_the_name_by_which_the_limiter_looks_for_it() -> None:
     table = limits_read.PolicyTable()
-    sets = {name: limits.SerializeToString() for name, limits in limit_sets(gateway())}
+    sets = {name: limits.SerializeToString() for name, limits in map(limit_set, limited(gateway()))}
     table.apply(contract.LIMIT_SET_TYPE, sets, ())
 
     assert table.current.of_route("public")

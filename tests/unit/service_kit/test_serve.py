@@ -24,7 +24,7 @@ from service_kit.endpoint import EndpointError, UnixEndpoint
 from service_kit.serve import ProcessFailed, node_id, until_stopped
 from tests.support.eventually import eventually
 from tests.support.plain_service import DEADLY
-from tests.support.xds import control_plane
+from tests.support.xds import control_plane, refuses
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -102,8 +102,9 @@ async def test_a_policy_that_breaks_its_reader_is_refused_and_the_process_goes_o
     async with control_plane(UnixEndpoint(folder / "xds.sock")) as xds:
         xds.ads.set_snapshot(SERVICES.cluster, policy(DEADLY))
         async with plain_service(folder, "--log-level", "error"):
-            await eventually(lambda: xds.ads.refusals(SERVICES.cluster), within=20)
-            assert "RuntimeError('a fault in the program')" in xds.ads.refusals(SERVICES.cluster)[-1]
+            await eventually(lambda: refuses(xds.ads, SERVICES.cluster), within=20)
+            (verdict,) = xds.ads.verdicts(SERVICES.cluster)
+            assert "RuntimeError('a fault in the program')" in verdict.refusals[-1].message
 
             xds.ads.set_snapshot(SERVICES.cluster, policy(b"1"))
             await eventually(lambda: is_serving(f"unix:{folder}/service.sock"), within=20)

@@ -3,34 +3,33 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import structlog
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
 from control_plane.admin.app import Admin, admin_app
-from control_plane.live import LiveConfiguration
+from control_plane.admin.http import operations_routes
+from control_plane.config import model
 from control_plane.server.types import ENVOYS, SERVICES
+from control_plane.snapshot import snapshot
 from control_plane.xds.names import CLUSTER_TYPE
 from service_kit.contract import LIMIT_SET_TYPE
-from tests.support.clock import StillClock
-from tests.support.compiled import WIRING, config, route, written
 from tests.support.eventually import eventually
 from tests.support.fake_envoy import fake_envoy
-from tests.support.xds import ControlPlane, control_plane, publisher
+from tests.support.operations import StandIn
+from tests.support.xds import ControlPlane, cluster, control_plane
 
 GENERATED = "the-generated-token"
-GOOD = config(routes=[route()])
 
 
-@dataclass(frozen=True)
+@dataclass
 class World:
     xds: ControlPlane
-    live: LiveConfiguration
     client: httpx.AsyncClient
+    settings: model.Admin
 
     async def get(self, path: str, *authorization: str | bytes) -> httpx.Response:
         headers = [("authorization", value) for value in authorization]
@@ -38,18 +37,15 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, content: Any = GOOD) -> AsyncIterator[World]:
-    registry = CollectorRegistry()
-    async with control_plane() as xds, publisher(xds.ads) as releases:
-        live = LiveConfiguration(
-            written(folder, content), environ={}, wiring=WIRING, envoy=None, publisher=releases, clock=StillClock(),
-            log=structlog.get_logger(), registry=registry,
-        )  # fmt: skip
-        await live.start()
-        await releases.published()
-        transport = httpx.ASGITransport(admin_app(Admin(live, xds.ads, registry, (), GENERATED)))
-        async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
-            yield World(xds, live, client)
+async def world(**settings: Any) -> AsyncIterator[World]:
+    async with control_plane() as xds:
+        xds.ads.set_snapshot(ENVOYS.cluster, snapshot([cluster("email")]))
+        xds.ads.set_snapshot(SERVICES.cluster, snapshot([]))
+        admin = Admin(lambda: found.settings, xds.ads, CollectorRegistry(), (), GENERATED)
+        app = admin_app(admin, operations_routes(StandIn(), lambda: admin.token))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://admin") as client:
+            found = World(xds, client, model.Admin(**settings))
+            yield found
 
 
 @pytest.mark.parametrize(
@@ -68,8 +64,8 @@ async def world(folder: Path, content: Any = GOOD) -> AsyncIterator[World]:
         pytest.param((b"Bearer \xff\xfe",), id="not-utf-8"),
     ],
 )
-async def test_status_is_for_who_holds_the_token(tmp_path: Path, authorization: tuple[str | bytes, ...]) -> None:
-    async with world(tmp_path) as found:
+async def test_status_is_for_who_holds_the_token(authorization: tuple[str | bytes, ...]) -> None:
+    async with world() as found:
         response = await found.get("/status", *authorization)
 
     assert response.status_code == 401
@@ -79,45 +75,28 @@ async def test_status_is_for_who_holds_the_token(tmp_path: Path, authorization: 
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-async def test_the_generated_token_opens_it(tmp_path: Path, scheme: str) -> None:
-    async with world(tmp_path) as found:
+async def test_the_generated_token_opens_it(scheme: str) -> None:
+    async with world() as found:
         response = await found.get("/status", f"{scheme} {GENERATED}")
 
     assert response.status_code == 200
     assert response.json()["configuration"]["errors"] == []
 
 
-async def test_the_configured_token_wins_and_follows_the_configuration(tmp_path: Path) -> None:
+async def test_the_configured_token_wins_and_follows_the_configuration() -> None:
     first, second = "the-first-configured-token", "the-second-configured-token"
-    async with world(tmp_path, {**GOOD, "admin": {"token": first}}) as found:
+    async with world(token=SecretStr(first)) as found:
         assert (await found.get("/status", f"Bearer {first}")).status_code == 200
         assert (await found.get("/status", f"Bearer {GENERATED}")).status_code == 401
 
-        written(tmp_path, {**GOOD, "admin": {"token": second}})
-        await found.live.reload()
+        found.settings = model.Admin(token=SecretStr(second))
 
         assert (await found.get("/status", f"Bearer {second}")).status_code == 200
         assert (await found.get("/status", f"Bearer {first}")).status_code == 401
 
 
-async def test_status_shows_what_is_wrong_and_who_is_connected(tmp_path: Path) -> None:
-    async with world(tmp_path) as found, fake_envoy(found.xds.endpoint, node="e1") as envoy:
-        await envoy.subscribe(CLUSTER_TYPE)
-        await envoy.nack(await envoy.next(), "I cannot")
-        written(tmp_path, "version: 2\n")
-        await found.live.reload()
-        await eventually(lambda: found.xds.ads.refused(ENVOYS.cluster))
-
-        status = (await found.get("/status", f"Bearer {GENERATED}")).json()
-
-    assert any("version" in error for error in status["configuration"]["errors"])
-    (node,) = status["nodes"]
-    assert (node["node"], node["converged"]) == ("e1", False)
-    assert node["types"][CLUSTER_TYPE]["refusal"]["message"] == "I cannot"
-
-
-async def test_ready_when_an_envoy_and_every_service_run_what_is_published(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+async def test_ready_when_an_envoy_and_every_service_run_what_is_published() -> None:
+    async with world() as found:
 
         async def ready() -> bool:
             response = await found.get("/readyz")
@@ -143,21 +122,16 @@ async def test_ready_when_an_envoy_and_every_service_run_what_is_published(tmp_p
     ("path", "content_type"),
     [("/health", "application/json"), ("/metrics", "text/plain")],
 )
-async def test_open_to_everybody(tmp_path: Path, path: str, content_type: str) -> None:
-    async with world(tmp_path) as found:
+async def test_open_to_everybody(path: str, content_type: str) -> None:
+    async with world() as found:
         response = await found.get(path)
 
     assert response.status_code == 200
     assert response.headers["content-type"].startswith(content_type)
 
 
-async def test_metrics_say_how_the_configuration_is(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
-        assert 'tollgate_config_valid{process="control_plane"} 1.0' in (await found.get("/metrics")).text
-
-
-async def test_metrics_can_be_switched_off(tmp_path: Path) -> None:
-    async with world(tmp_path, {**GOOD, "admin": {"metrics": False}}) as found:
+async def test_metrics_can_be_switched_off() -> None:
+    async with world(metrics=False) as found:
         response = await found.get("/metrics")
 
         assert (response.status_code, response.json()["error"]["code"]) == (404, "metrics_disabled")
@@ -165,8 +139,8 @@ async def test_metrics_can_be_switched_off(tmp_path: Path) -> None:
         assert (await found.get("/health")).status_code == 200
 
 
-async def test_what_is_not_there(tmp_path: Path) -> None:
-    async with world(tmp_path) as found:
+async def test_what_is_not_there() -> None:
+    async with world() as found:
         response = await found.get("/config_dump", f"Bearer {GENERATED}")
 
     assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")

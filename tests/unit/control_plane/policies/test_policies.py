@@ -8,7 +8,7 @@ from authz_service.policy import parse_policy
 from control_plane.compile import compile_file, snapshots
 from control_plane.config.errors import InvalidConfig
 from control_plane.policies.authz import authz_policy
-from control_plane.policies.limits import limit_sets
+from control_plane.policies.limits import limit_set, limited
 from ratelimit_service.policy import PolicyTable
 from service_kit.contract import AUTHZ_POLICY_NAME, AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE
 from tests.support.compiled import IDENTITY, JWT_SECRET, TOKEN, WIRING, compiled, config, private, route
@@ -41,7 +41,7 @@ def test_every_plan_has_a_set_and_every_route_that_asks() -> None:
         )
     ).gateway
 
-    assert {name: len(limits.limits) for name, limits in limit_sets(gateway)} == {
+    assert {name: len(limits.limits) for name, limits in map(limit_set, limited(gateway))} == {
         "route/email": 0, "route/own": 1, "plan/free": 1, "plan/unlimited": 0,
     }  # fmt: skip
 
@@ -49,7 +49,7 @@ def test_every_plan_has_a_set_and_every_route_that_asks() -> None:
 def test_an_edit_of_a_number_keeps_the_name_under_which_is_counted() -> None:
     def ids(requests: str) -> list[str]:
         gateway = compiled(config(identity=IDENTITY, routes=[private(limits=[{"requests": requests}])])).gateway
-        return [limit.id for _, limits in limit_sets(gateway) for limit in limits.limits]
+        return [limit.id for _, limits in map(limit_set, limited(gateway)) for limit in limits.limits]
 
     assert ids("60/minute") == ids("90/minute") != ids("60/hour")
 

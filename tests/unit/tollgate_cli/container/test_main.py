@@ -12,7 +12,7 @@ def test_what_is_not_said_is_where_the_images_have_it():
     assert action == "run"
     assert settings.control_plane == UnixEndpoint(Path("/run/tollgate/xds.sock"))
     assert settings.admin == UnixEndpoint(Path("/run/tollgate/envoy.sock"))
-    assert (settings.tls, settings.drain_delay, settings.drain_patience) == (None, 0, 20)
+    assert (settings.tls, settings.group, settings.drain_delay, settings.drain_patience) == (None, "", 0, 20)
 
 
 def test_the_environment_says_it_and_a_flag_says_otherwise():
@@ -21,11 +21,12 @@ def test_the_environment_says_it_and_a_flag_says_otherwise():
         "TOLLGATE_CONTROL_PLANE": "cp:18000",
         "TOLLGATE_DRAIN_PATIENCE": "60",
         "TOLLGATE_DRAIN_DELAY": "5",
+        "TOLLGATE_NODE_GROUP": "edge",
     }
 
     _action, settings = parsed(["run", "--drain-patience", "7"], environ)
 
-    assert settings.control_plane == TcpEndpoint("cp", 18000)
+    assert (settings.control_plane, settings.group) == (TcpEndpoint("cp", 18000), "edge")
     assert (settings.drain_delay, settings.drain_patience, settings.memory) == (5, 7, 384 << 20)
 
 
@@ -38,6 +39,7 @@ def test_the_environment_says_it_and_a_flag_says_otherwise():
         pytest.param(["outlast", "--drain-patience", "20s"], "whole number of seconds", id="no number"),
         pytest.param(["run", "--tls-certificate", "/a"], "--tls-private-key", id="half of mutual TLS"),
         pytest.param(["run", "--envoy-memory", "1MiB"], "at least 64MiB", id="too little memory"),
+        pytest.param(["run", "--node-group", "the edge"], "'the edge' is no name", id="no group"),
         pytest.param(["run", "--envoy-log-level", "loud"], "no log level", id="no log level"),
     ],
 )

@@ -71,13 +71,15 @@ def test_a_missing_binary_names_the_cure(environ, cure):
 
 def test_a_control_plane_across_hosts_needs_mutual_tls():
     with pytest.raises(BootstrapError, match="TOLLGATE_TLS_CERTIFICATE"):
-        bootstrap(control_plane=ADDRESS, tls=None, admin=ADMIN, node=node_id(), memory=64 << 20)
+        bootstrap(control_plane=ADDRESS, tls=None, admin=ADMIN, node=node_id(), group="", memory=64 << 20)
 
 
 @pytest.mark.parametrize("control_plane", [pytest.param(SOCKET, id="socket"), pytest.param(ADDRESS, id="mutual tls")])
 def test_envoy_accepts_the_bootstrap(control_plane, tls, tmp_path):
-    path = tmp_path / "bootstrap.yaml"
-    path.write_text(bootstrap(control_plane=control_plane, tls=tls, admin=ADMIN, node="node: #1", memory=64 << 20))
+    path, admin = tmp_path / "bootstrap.yaml", UnixEndpoint(tmp_path / 'a "quoted" name.sock')
+    path.write_text(
+        bootstrap(control_plane=control_plane, tls=tls, admin=admin, node="node: #1", group="edge", memory=64 << 20)
+    )
 
     checked = subprocess.run(
         [str(envoy_of_the_tests()), "--mode", "validate", "-c", str(path)], capture_output=True, text=True, check=False

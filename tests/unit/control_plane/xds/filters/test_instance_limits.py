@@ -7,7 +7,7 @@ from google.protobuf import json_format
 from xds.type.v3 import typed_struct_pb2 as typed_struct_pb
 
 from control_plane.ir.model import Gateway
-from control_plane.policies.limits import limit_sets
+from control_plane.policies.limits import limit_set, limited
 from control_plane.xds.filters import instance_limits
 from tests.support.compiled import IDENTITY, compiled, config, private, route
 
@@ -93,6 +93,6 @@ def test_only_who_may_refuse_is_asked(
 
     (compiled_route,) = built.routes
     assert (compiled_route.asks_limiter, compiled_route.limited_here) == (fleet, instance)
-    sets = dict(limit_sets(built))
+    sets = dict(map(limit_set, limited(built)))
     assert ("route/email" in sets) is fleet
     assert not any("instance" in limit.id for found in sets.values() for limit in found.limits)

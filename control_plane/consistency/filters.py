@@ -1,0 +1,111 @@
+"""Which filters a listener must run, in which order, and what a route may say to each."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from envoy.config.route.v3 import route_components_pb2 as route_pb
+from envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as http_connection_manager_pb,
+)
+from xds.type.v3 import typed_struct_pb2 as typed_struct_pb
+
+from control_plane.config.model import DEFAULT_BODY_LIMIT
+from control_plane.xds import names
+from control_plane.xds.packing import TYPE_PREFIX
+
+FILTER_CONFIG: Final = TYPE_PREFIX + route_pb.FilterConfig.DESCRIPTOR.full_name
+EXTENSIONS: Final = TYPE_PREFIX + "envoy.extensions.filters.http."
+DEFAULT_LIMIT: Final = names.body_limit(DEFAULT_BODY_LIMIT)
+TYPED_STRUCT: Final = TYPE_PREFIX + typed_struct_pb.TypedStruct.DESCRIPTOR.full_name
+# The filters that judge a request, with their types: in every listener, on, in this order; others may stand between.
+JUDGES: Final[Mapping[str, str]] = {
+    DEFAULT_LIMIT: TYPED_STRUCT,
+    names.IP_LIST: EXTENSIONS + "rbac.v3.RBAC",
+    names.EXT_AUTHZ: EXTENSIONS + "ext_authz.v3.ExtAuthz",
+    names.IDENTITY: EXTENSIONS + "header_to_metadata.v3.Config",
+    names.PROFILE_GUARD: EXTENSIONS + "rbac.v3.RBAC",
+    names.RATELIMIT: EXTENSIONS + "ratelimit.v3.RateLimit",
+    names.ROUTER: EXTENSIONS + "router.v3.Router",
+}
+# What a route may say to each filter; to an instance of several, by what its name begins with.
+PER_ROUTE_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
+    names.CORS: (EXTENSIONS + "cors.v3.CorsPolicy",),
+    names.CORS_VARY: (FILTER_CONFIG,),
+    names.IP_LIST: (FILTER_CONFIG, EXTENSIONS + "rbac.v3.RBACPerRoute"),
+    names.EXT_AUTHZ: (EXTENSIONS + "ext_authz.v3.ExtAuthzPerRoute",),
+    names.PROFILE_GUARD: (EXTENSIONS + "rbac.v3.RBACPerRoute",),
+    names.INSTANCE_LIMITS: (FILTER_CONFIG,),
+    names.RATELIMIT: (EXTENSIONS + "ratelimit.v3.RateLimitPerRoute",),
+    names.BODY_REWRITE: (EXTENSIONS + "transform.v3.TransformConfig",),
+    names.BODY_GUARD: (EXTENSIONS + "rbac.v3.RBACPerRoute",),
+    names.FAULT: (EXTENSIONS + "fault.v3.HTTPFault",),
+    names.CACHE_EDGE: (FILTER_CONFIG,),
+    names.CACHE: (FILTER_CONFIG,),
+}
+INSTANCES: Final = (names.BODY_LIMIT, names.ADAPTIVE_CONCURRENCY, names.BANDWIDTH)
+# What every route must say something to: it is on for those that do not.
+NEVER_FORGOTTEN: Final = (names.IP_LIST, names.EXT_AUTHZ, names.PROFILE_GUARD)
+# Filters that some routes turn on: off for all others, and always there where a rule must hold for connections that
+# keep the filters they began with.
+SWITCHED: Final[Mapping[str, str]] = {
+    names.CORS_VARY: EXTENSIONS + "header_mutation.v3.HeaderMutation",
+    names.CORS: EXTENSIONS + "cors.v3.Cors",
+    names.INSTANCE_LIMITS: TYPED_STRUCT,
+    names.BODY_REWRITE: EXTENSIONS + "transform.v3.TransformConfig",
+    names.BODY_GUARD: EXTENSIONS + "rbac.v3.RBAC",
+    names.FAULT: EXTENSIONS + "fault.v3.HTTPFault",
+    names.ADAPTIVE_CONCURRENCY: EXTENSIONS + "adaptive_concurrency.v3.AdaptiveConcurrency",
+    names.BANDWIDTH: EXTENSIONS + "bandwidth_limit.v3.BandwidthLimit",
+    names.CACHE_EDGE: EXTENSIONS + "lua.v3.Lua",
+    names.CACHE: EXTENSIONS + "cache_v2.v3.CacheV2Config",
+}
+ALWAYS_THERE: Final = (names.BODY_REWRITE, names.BODY_GUARD)
+TOGETHER: Final = ((names.CORS_VARY, names.CORS), (names.CACHE_EDGE, names.CACHE))
+# The order of all of them, by name or by what the names of several instances begin with.
+PLACES: Final = (
+    names.CORS_VARY,
+    names.CORS,
+    DEFAULT_LIMIT,
+    names.IP_LIST,
+    names.EXT_AUTHZ,
+    names.IDENTITY,
+    names.PROFILE_GUARD,
+    names.INSTANCE_LIMITS,
+    names.RATELIMIT,
+    names.BODY_REWRITE,
+    names.BODY_GUARD,
+    names.FAULT,
+    names.ADAPTIVE_CONCURRENCY,
+    names.BANDWIDTH,
+    names.CACHE_EDGE,
+    names.CACHE,
+    names.ROUTER,
+)
+
+
+def chain_faults(listener: str, chain: Sequence[http_connection_manager_pb.HttpFilter]) -> Iterator[str]:
+    """What is wrong with the filters of a listener."""
+    found = [link.name for link in chain if link.name in JUDGES]
+    if found != list(JUDGES) or chain[-1].name != names.ROUTER:
+        yield f"listener {listener!r} runs {', '.join(found)}; a request is judged by {', '.join(JUDGES)}"
+    placed = [_kind(link.name) for link in chain if _kind(link.name) in PLACES]
+    if placed != sorted(placed, key=PLACES.index):
+        yield f"listener {listener!r} runs {', '.join(placed)}; their order is {', '.join(PLACES)}"
+    yield from (f"listener {listener!r} has no filter {name!r}" for name in ALWAYS_THERE if name not in placed)
+    for link in chain:
+        yield from _link_faults(listener, link)
+
+
+def _link_faults(listener: str, link: http_connection_manager_pb.HttpFilter) -> Iterator[str]:
+    kind = _kind(link.name)
+    if kind in JUDGES and (link.disabled or link.is_optional):
+        yield f"listener {listener!r} has filter {link.name!r} off, or optional"
+    if kind in SWITCHED and (not link.disabled or link.is_optional):
+        yield f"listener {listener!r} has filter {link.name!r} on for all routes, or optional"
+    if link.typed_config.type_url != {**JUDGES, **SWITCHED}.get(kind, link.typed_config.type_url):
+        yield f"listener {listener!r} has {link.typed_config.type_url} as filter {link.name!r}"
+
+
+def _kind(name: str) -> str:
+    """The filter's name, or of several instances for routes what all their names begin with."""
+    return next((kind for kind in (names.ADAPTIVE_CONCURRENCY, names.BANDWIDTH) if name.startswith(f"{kind}.")), name)

@@ -1,0 +1,181 @@
+"""What a route says: to filters that are there and read it, about limits that are kept, of clusters that exist."""
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from envoy.config.route.v3 import route_components_pb2 as route_pb
+from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2 as ext_authz_pb
+from envoy.extensions.filters.http.ratelimit.v3 import rate_limit_pb2 as rate_limit_pb
+
+from control_plane.consistency.filters import (
+    DEFAULT_LIMIT,
+    FILTER_CONFIG,
+    INSTANCES,
+    NEVER_FORGOTTEN,
+    PER_ROUTE_TYPES,
+    TOGETHER,
+)
+from control_plane.xds import names
+from control_plane.xds.filters import bandwidth, body_rewrite, profile_guard, ratelimit
+from control_plane.xds.filters.per_route import OFF, ON
+from service_kit import contract
+
+
+class Referred(NamedTuple):
+    """What a route refers to, whether or not it is there."""
+
+    name: str
+    clusters: frozenset[str]
+    mirrors: frozenset[str]
+    filters: frozenset[str]
+
+
+class Around(NamedTuple):
+    """All that decides, beside the route itself, whether it is right: what there is of what it refers to.
+
+    `limits` counts its own, None where no policy holds any; `kept_here` says that it owns limits of each instance.
+    """
+
+    clusters: frozenset[str]
+    filters: frozenset[str]
+    all_http2: bool
+    all_mark_kept: bool
+    limits: int | None
+    plans_limit: bool
+    kept_here: bool
+    plans_keep_here: bool
+
+
+def referred(route: route_pb.Route) -> Referred:
+    """What the route refers to."""
+    mirrors = frozenset(mirror.cluster for mirror in route.route.request_mirror_policies)
+    return Referred(
+        route.name,
+        frozenset(_clusters(route.route)),
+        mirrors,
+        frozenset(route.typed_per_filter_config) | _own_filters(route.name),
+    )
+
+
+def route_faults(route: route_pb.Route, around: Around) -> Iterator[str]:
+    """What is wrong with a route, given what there is."""
+    if route.HasField("route"):
+        for cluster in (*_clusters(route.route), *(mirror.cluster for mirror in route.route.request_mirror_policies)):
+            if cluster not in around.clusters:
+                yield f"route {route.name!r} goes to cluster {cluster!r}, which is not there"
+    misread = tuple(_misread(route, around.filters))
+    yield from misread
+    if misread:
+        return  # what follows reads these messages
+    asked = ext_authz_pb.ExtAuthzPerRoute.FromString(route.typed_per_filter_config[names.EXT_AUTHZ].value)
+    yield from _profile_faults(route, asked)
+    yield from _limit_faults(route, around, public=asked.disabled)
+    yield from _instance_limit_faults(route, around, public=asked.disabled)
+    yield from _body_faults(route, around)
+    yield from _rewrite_faults(route)
+    yield from _switch_faults(route, around.filters)
+    if names.CACHE in route.typed_per_filter_config and not around.all_mark_kept:
+        yield f"route {route.name!r} keeps answers of an upstream that does not mark what is for one alone"
+
+
+def _clusters(action: route_pb.RouteAction) -> tuple[str, ...]:
+    """Where the requests of a route may go."""
+    return tuple(item.name for item in action.weighted_clusters.clusters) or (action.cluster,)
+
+
+def _misread(route: route_pb.Route, filters: AbstractSet[str]) -> Iterator[str]:
+    """What a route says to a filter that is not there or would not read it, and filters that it forgets."""
+    for name, config in route.typed_per_filter_config.items():
+        readable = (FILTER_CONFIG,) if _is_instance(name) else PER_ROUTE_TYPES.get(name, ())
+        if name not in filters:
+            yield f"route {route.name!r} speaks to filter {name!r}, which is not in the chain"
+        elif config.type_url not in readable:
+            yield f"route {route.name!r} says {config.type_url} to filter {name!r}, which does not read it"
+    for name in NEVER_FORGOTTEN:
+        if name not in route.typed_per_filter_config:
+            yield f"route {route.name!r} says nothing to filter {name!r}"
+
+
+def _is_instance(name: str) -> bool:
+    return any(name.startswith(f"{kind}.") for kind in INSTANCES)
+
+
+def _profile_faults(route: route_pb.Route, asked: ext_authz_pb.ExtAuthzPerRoute) -> Iterator[str]:
+    """The authorizer and the guard must mean the same profile, or the guard lets a foreign request pass."""
+    demands = asked.check_settings.context_extensions
+    if not asked.disabled and demands.keys() != contract.EXTENSIONS:
+        yield f"route {route.name!r} hands {', '.join(sorted(demands)) or 'nothing'} to the authorizer"
+        return
+    profile = contract.PUBLIC_PROFILE if asked.disabled else demands[contract.EXTENSION_PROFILE]
+    if not asked.disabled and profile == contract.PUBLIC_PROFILE:
+        yield f"route {route.name!r} is authorized under the profile of public routes"
+    if route.typed_per_filter_config[names.PROFILE_GUARD] != profile_guard.guarded(profile):
+        yield f"route {route.name!r} is not guarded by its own profile {profile!r}"
+
+
+def _limit_faults(route: route_pb.Route, around: Around, *, public: bool) -> Iterator[str]:
+    if names.RATELIMIT not in route.typed_per_filter_config:
+        # Where Envoy answers by itself, it makes no call.
+        if around.limits or (around.plans_limit and not public and route.HasField("route")):
+            yield f"route {route.name!r} has limits, its own or a plan's, and asks nobody about them"
+        return
+    if around.limits is None:
+        yield f"route {route.name!r} asks about limits that no policy holds"
+    said = rate_limit_pb.RateLimitPerRoute.FromString(route.typed_per_filter_config[names.RATELIMIT].value)
+    cost = said.rate_limits[0].hits_addend.number.value if said.rate_limits else 0
+    if route.typed_per_filter_config[names.RATELIMIT] != ratelimit.asked(route.name, cost=cost or 1):
+        yield f"route {route.name!r} does not ask about limits by its own name"
+
+
+def _instance_limit_faults(route: route_pb.Route, around: Around, *, public: bool) -> Iterator[str]:
+    """A bucket is found by what a route says about itself; one that says nothing is not limited."""
+    limited = around.kept_here or (around.plans_keep_here and not public)
+    if (names.INSTANCE_LIMITS in route.typed_per_filter_config) != (limited and route.HasField("route")):
+        yield f"route {route.name!r} has limits of each instance and does not turn them on, or the other way round"
+    if not limited or not route.HasField("route"):
+        return
+    said = route.metadata.filter_metadata[names.ROUTE_METADATA].fields
+    if said[names.ROUTE_METADATA_NAME].string_value != route.name or said[names.ROUTE_METADATA_COST].number_value < 1:
+        yield f"route {route.name!r} does not tell its limits who it is and what it costs"
+
+
+def _rewrite_faults(route: route_pb.Route) -> Iterator[str]:
+    """What is rewritten is guarded, or what could not be rewritten would pass."""
+    said = dict(route.typed_per_filter_config)
+    rewrites = names.BODY_REWRITE in said
+    if said.get(names.BODY_GUARD) != (body_rewrite.GUARD if rewrites else None):
+        yield f"route {route.name!r} rewrites bodies without a guard, or guards without rewriting"
+    if rewrites and body_rewrite.MARK not in route.request_headers_to_remove:
+        yield f"route {route.name!r} shows its upstream {body_rewrite.MARK}"
+
+
+def _switch_faults(route: route_pb.Route, filters: AbstractSet[str]) -> Iterator[str]:
+    """A switch that is neither on nor off, one of two without the other, an instance that its own route leaves off."""
+    said = dict(route.typed_per_filter_config)
+    for name, config in said.items():
+        if config.type_url == FILTER_CONFIG and config not in (OFF, ON):
+            yield f"route {route.name!r} turns filter {name!r} neither on nor off"
+    for first, second in TOGETHER:
+        if (first in said) != (second in said):
+            yield f"route {route.name!r} speaks to one of the filters {first!r} and {second!r} alone"
+    own = _own_filters(route.name) & filters - said.keys()
+    yield from (f"route {route.name!r} leaves its filter {name!r} off" for name in own)
+
+
+def _own_filters(route: str) -> frozenset[str]:
+    """Instances of filters that are for this route alone, where there are any."""
+    return frozenset((names.adaptive_concurrency(route), *(names.bandwidth(route, way) for way in bandwidth.MODES)))
+
+
+def _body_faults(route: route_pb.Route, around: Around) -> Iterator[str]:
+    """The default body limit gives way to another one, or to an upgrade or a stream of gRPC, which no limit counts."""
+    said = {
+        name: route_pb.FilterConfig.FromString(config.value)
+        for name, config in route.typed_per_filter_config.items()
+        if name.startswith(names.BODY_LIMIT)
+    }
+    bounded = any(config.HasField("config") and not config.disabled for config in said.values())
+    endless = bool(route.route.upgrade_configs) or around.all_http2
+    if DEFAULT_LIMIT in said and not bounded and not endless:
+        yield f"route {route.name!r} has no body limit"

@@ -1,0 +1,39 @@
+"""Where configurations come from: the files as they are now, as they once were, or all that one was made of."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from control_plane.compile import Checked, Compiler
+from control_plane.config.errors import Location
+from control_plane.config.inputs import Inputs, source_digest
+from control_plane.config.load import load_inputs, load_texts, source_place
+
+
+class Reader:
+    """Reads and compiles, blocking; without a path the environment's preset. InvalidConfig has every mistake."""
+
+    def __init__(self, path: Path | None, environ: Mapping[str, str], compiler: Compiler) -> None:
+        self.path = path
+        self._environ = environ
+        self._compiler = compiler
+
+    @property
+    def place(self) -> Location:
+        """Where a mistake of the whole configuration is reported."""
+        return source_place(self.path)
+
+    def read(self) -> Checked:
+        """What the files say now."""
+        return self._compiler.read(self.path, self._environ)
+
+    def of_texts(self, path: Path, texts: Mapping[str, bytes]) -> Checked:
+        """What these texts say in place of the files at the path; what they refer to is read anew."""
+        return self._compiler.meant(load_texts(path, texts, self._environ))
+
+    def of_inputs(self, inputs: Inputs) -> Checked:
+        """The configuration that was once made of these, whatever the files hold now."""
+        return self._compiler.meant(load_inputs(inputs))
+
+    def digest(self) -> str:
+        """The files in short, whether or not they can be used."""
+        return source_digest(self.path)

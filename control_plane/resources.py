@@ -1,0 +1,99 @@
+"""Resources of a gateway: what Envoys and what the services are told, message by message."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+from control_plane.ir.model import Gateway, Plan, Route, Upstream
+from control_plane.policies.authz import authz_policy
+from control_plane.policies.limits import limit_set, limited
+from control_plane.reuse import Reused
+from control_plane.snapshot import Resource, resource
+from control_plane.xds import names
+from control_plane.xds.clusters.endpoints import endpoints
+from control_plane.xds.clusters.services import service_clusters
+from control_plane.xds.clusters.upstream import upstream_cluster
+from control_plane.xds.https_redirect import redirect_configuration
+from control_plane.xds.listener.listeners import listeners, shown_to_listeners
+from control_plane.xds.packing import serialized
+from control_plane.xds.routes import RouteTable
+from control_plane.xds.secrets import own_secrets, secrets
+from control_plane.xds.visibility import EVERYBODY, visibility
+from control_plane.xds.wiring import Wiring
+from service_kit import contract
+
+Part = Route | Plan | Upstream
+P = TypeVar("P", Route, Plan, Upstream, Route | Plan)
+
+
+class Resources:
+    """Makes the resources of one gateway after the other; of a part that is the same object, they are the same."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self._routes = RouteTable()
+        self._made: Reused[int, tuple[Part, tuple[Resource, ...]]] = Reused()
+        # Of the last good gateway, then of the last one tried; each with all that it was made of.
+        self._listeners: tuple[tuple[Gateway, tuple[Resource, ...]], ...] = ()
+
+    def begin(self) -> None:
+        """From here on, another gateway is at hand."""
+        self._routes.begin()
+        self._made.begin()
+
+    def succeeded(self) -> None:
+        """The gateway at hand is a good one."""
+        self._routes.succeeded()
+        self._made.succeeded()
+        self._listeners = self._listeners[-1:]
+
+    def of_envoy(self, gateway: Gateway) -> Iterator[Resource]:
+        """What Envoys are told."""
+        seen = visibility(gateway)
+        for item in self._of_envoy(gateway):
+            groups = seen.get((item.type_url, item.name), EVERYBODY)
+            yield replace(item, groups=groups) if groups else item
+
+    def of_services(self, gateway: Gateway) -> Iterator[Resource]:
+        """What the services are told."""
+        yield resource(contract.AUTHZ_POLICY_TYPE, contract.AUTHZ_POLICY_NAME, serialized(authz_policy(gateway)))
+        for owner in limited(gateway):
+            yield from self._of_part(owner, _limits)
+
+    def _of_envoy(self, gateway: Gateway) -> Iterator[Resource]:
+        yield from self._listening(shown_to_listeners(gateway))
+        yield resource(names.ROUTES_TYPE, names.ROUTES, self._routes.serialized(gateway))
+        for port in sorted({item.https_redirect for item in gateway.listeners if item.https_redirect is not None}):
+            routes = redirect_configuration(port)
+            yield resource(names.ROUTES_TYPE, routes.name, serialized(routes))
+        for cluster in service_clusters(self._wiring):
+            yield resource(names.CLUSTER_TYPE, cluster.name, serialized(cluster))
+        for upstream in gateway.upstreams:
+            yield from self._of_part(upstream, _reached)
+        for secret in (*secrets(gateway), *own_secrets(self._wiring.followed)):
+            yield resource(names.SECRET_TYPE, secret.name, serialized(secret))
+
+    def _listening(self, gateway: Gateway) -> tuple[Resource, ...]:
+        found = next((found for known, found in self._listeners if known == gateway), None)
+        if found is None:
+            made = (made for item in gateway.listeners for made in listeners(gateway, item, self._wiring))
+            found = tuple(resource(names.LISTENER_TYPE, listener.name, bytes(listener)) for listener in made)
+        self._listeners = (*self._listeners[:1], (gateway, found))
+        return found
+
+    def _of_part(self, part: P, make: Callable[[P], Iterable[Resource]]) -> tuple[Resource, ...]:
+        known = self._made.get(id(part))
+        if known is None:
+            known = self._made[id(part)] = part, tuple(make(part))
+        return known[1]
+
+
+def _reached(upstream: Upstream) -> Iterator[Resource]:
+    yield resource(names.CLUSTER_TYPE, upstream.name, serialized(upstream_cluster(upstream)))
+    if upstream.resolved:
+        yield resource(names.ENDPOINTS_TYPE, upstream.name, serialized(endpoints(upstream)))
+
+
+def _limits(owner: Route | Plan) -> Iterator[Resource]:
+    name, limits = limit_set(owner)
+    yield resource(contract.LIMIT_SET_TYPE, name, serialized(limits))

@@ -1,0 +1,41 @@
+"""A live configuration whose publisher and consumers are the test's."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from control_plane.compile import Compiler
+from control_plane.gate.gate import Gate
+from control_plane.history.history import FILE_NAME, History
+from control_plane.live import LiveConfiguration
+from control_plane.outcome import Outcome
+from control_plane.publisher import Publisher
+from control_plane.reader import Reader
+from control_plane.record import Record
+from service_kit.clock import Clock
+from service_kit.log import Logger
+from tests.support.compiled import WIRING
+
+
+def live_configuration(
+    file: Path,
+    publisher: Publisher,
+    *,
+    log: Logger,
+    clock: Clock,
+    registry: CollectorRegistry,
+    envoy: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    state: Path | None = None,
+) -> tuple[LiveConfiguration, asyncio.Queue[Outcome]]:
+    """The configuration of this file, and where what consumers say of it is put; its history is beside the file."""
+    compiler = Compiler(WIRING)
+    reader = Reader(file, environ or {}, compiler)
+    outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
+    history = History((state or file.parent) / FILE_NAME, clock=clock, warn=log.warning)
+    record = Record(history, log=log, registry=registry)
+    gate = Gate(compiler, envoy, reader.place)
+    live = LiveConfiguration(reader, gate, publisher, outcomes, record, log=log, clock=clock, registry=registry)
+    return live, outcomes

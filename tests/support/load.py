@@ -1,0 +1,159 @@
+"""Requests without a pause while a gateway is edited, each judged by what the gateway was in the meantime."""
+
+import asyncio
+import random
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from tests.support.edits import Answers, Gateway, Key
+
+WORKERS = 4
+PAUSE = 0.002  # the load is there to meet changes half-way, not to be high
+
+
+@dataclass(frozen=True)
+class Where:
+    """What a port is; connections to it are kept while it is that."""
+
+    routes: str
+    secure: bool
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An answer that no state of the gateway explains, and the edits that it fell among."""
+
+    key: Key
+    answer: str
+    expected: frozenset[str]
+    edits: tuple[int, int]
+    kept: bool
+
+
+class Connection:
+    """One HTTP/1.1 connection; `open` is False once the other side said it would close."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open = True
+        self._reader = reader
+        self._writer = writer
+
+    async def get(self, path: str, *, close: bool) -> str:
+        """The body of the answer, or its status where it is no success."""
+        last = "connection: close\r\n" if close else ""
+        self._writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n{last}\r\n".encode())
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode().lower()
+        status, *lines = head.rstrip().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines)
+        body = await self._reader.readexactly(int(headers.get("content-length", "0")))
+        self.open = headers.get("connection") != "close"
+        code = status.split()[1]
+        return body.decode() if code == "200" else f"{code} {body.decode()}"
+
+    async def close(self) -> None:
+        self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
+
+
+Kept = dict[int, tuple[Where, Connection]]
+
+
+class Load:
+    """What was asked, what failed, and the states of the gateway that answers are judged by."""
+
+    def __init__(self, trust: ssl.SSLContext) -> None:
+        self.failures: list[Failure] = []
+        self.judged: Counter[bool] = Counter()  # by whether the connection was kept from an earlier request
+        self._trust = trust
+        self._states: list[tuple[Answers, Mapping[int, Where]]] = []
+        self._settled = 0
+        self._over = False
+
+    def edited(self, gateway: Gateway, ports: AbstractSet[int]) -> None:
+        """From now on this state may answer too; `ports` are those that are served already."""
+        where = {
+            front.port: Where(front.routes, secure=front.secret is not None)
+            for front in gateway.fronts.values()
+            if front.port in ports
+        }
+        self._states.append((gateway.answers(), where))
+
+    def settled(self) -> None:
+        """From now on the last state alone may answer."""
+        self._settled = len(self._states) - 1
+
+    def stop(self) -> None:
+        self._over = True
+
+    async def work(self, choice: random.Random) -> None:
+        """Asks until it is stopped, every second time on a connection that it keeps."""
+        kept: Kept = {}
+        while not self._over:
+            await asyncio.sleep(PAUSE)
+            since = self._settled
+            answers, where = self._states[-1]
+            key = choice.choice(sorted(answers))
+            if key[0] not in where or self._expected(key, since) is None:
+                continue
+            await self._ask(key, since, where[key[0]], kept if choice.random() < 0.5 else None)
+        for _, connection in kept.values():
+            await connection.close()
+
+    async def _ask(self, key: Key, since: int, where: Where, kept: Kept | None) -> None:
+        """One request; its connection is kept where it is known what it was opened to."""
+        known = all(at.get(key[0]) == where for _, at in self._states[since:])
+        held = await self._kept(key[0], where, kept)
+        try:
+            connection = held or await self._opened(key[0], where)
+            answer = await connection.get(f"/{key[1]}", close=kept is None)
+        except (OSError, asyncio.IncompleteReadError) as error:
+            answer = repr(error)
+        else:
+            if kept is not None and connection.open and (held or known):
+                kept[key[0]] = (where, connection)
+            else:
+                await connection.close()
+        self._judge(key, since, answer, kept=held is not None)
+
+    async def _kept(self, port: int, where: Where, kept: Kept | None) -> Connection | None:
+        found, connection = (kept or {}).pop(port, (where, None))
+        if connection is not None and found != where:
+            await connection.close()
+            return None
+        return connection
+
+    async def _opened(self, port: int, where: Where) -> Connection:
+        tls = {"ssl": self._trust, "server_hostname": "localhost"} if where.secure else {}
+        return Connection(*await asyncio.open_connection("127.0.0.1", port, **tls))
+
+    def _judge(self, key: Key, since: int, answer: str, *, kept: bool) -> None:
+        """A route that left while it was asked may say what it likes."""
+        expected = self._expected(key, since)
+        if expected is None:
+            return
+        self.judged[kept] += 1
+        if answer not in expected:
+            self.failures.append(Failure(key, answer, expected, (since, len(self._states) - 1), kept))
+
+    def _expected(self, key: Key, since: int) -> frozenset[str] | None:
+        """All that the states since then may answer; None where one of them has no such route."""
+        found = [answers.get(key) for answers, _ in self._states[since:]]
+        return None if None in found else frozenset().union(*(item for item in found if item is not None))
+
+
+@asynccontextmanager
+async def load(trust: ssl.SSLContext, gateway: Gateway, ports: AbstractSet[int], seed: int) -> AsyncIterator[Load]:
+    """Load on a gateway that serves already, until the block ends."""
+    found = Load(trust)
+    found.edited(gateway, ports)
+    tasks = [asyncio.create_task(found.work(random.Random(seed + number))) for number in range(WORKERS)]
+    try:
+        yield found
+    finally:
+        found.stop()
+        await asyncio.gather(*tasks)
