@@ -15,6 +15,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from control_plane.certificates import Expiry
 from control_plane.compile import Checked
 from control_plane.config.errors import ConfigError, InvalidConfig, Problem
+from control_plane.endpoints.overlay import with_endpoints
+from control_plane.endpoints.slices import Moving
+from control_plane.endpoints.watcher import EndpointWatcher
 from control_plane.gate.candidate import Candidate, HeldBack
 from control_plane.gate.gate import Gate, HeldBackGauge
 from control_plane.history.entries import Pin, Result
@@ -36,6 +39,15 @@ if TYPE_CHECKING:
 COMPILE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # So many published configurations are remembered: a verdict may come late.
 REMEMBERED = 8
+
+
+@dataclass(frozen=True)
+class EndpointsMoved:
+    """Endpoints that others tell are not where they were."""
+
+
+# What happens to a configuration that is live.
+News = asyncio.Queue[Outcome | EndpointsMoved]
 
 
 class Metrics:
@@ -88,7 +100,8 @@ class LiveConfiguration:
         reader: Reader,
         gate: Gate,
         publisher: Publisher,
-        outcomes: asyncio.Queue[Outcome],
+        news: News,
+        endpoints: EndpointWatcher,
         record: Record,
         *,
         log: Logger,
@@ -98,7 +111,8 @@ class LiveConfiguration:
         self._reader = reader
         self._gate = gate
         self._publisher = publisher
-        self._outcomes = outcomes
+        self._news = news
+        self._endpoints = endpoints
         self._record = record
         self._log = log
         self._clock = clock
@@ -158,16 +172,16 @@ class LiveConfiguration:
                 raise
 
     async def run(self) -> None:
-        """Hears what consumers say of what was published, forever."""
+        """Hears what consumers say of what was published, and where endpoints went, forever."""
         if self._waiting is not None:
             await self._publisher.published()
             async with self._busy:
                 await self._guarded(self._admit(self._waiting))
             self._waiting = None
         while True:
-            outcome = await self._outcomes.get()
+            found = await self._news.get()
             async with self._busy:
-                await self._guarded(self._hear(outcome))
+                await self._guarded(self._hear(found) if isinstance(found, Outcome) else self._move())
 
     async def reload(self) -> None:
         """Makes the file's configuration live if it is good; keeps the last good one if not.
@@ -291,15 +305,15 @@ class LiveConfiguration:
 
     async def _publish(self, candidate: Candidate, source: str, began: float) -> None:
         before = self._live
-        is_new = before is None or candidate.release != before.release
+        await self._endpoints.prepare(candidate.gateway.upstreams)
+        release = _located(candidate, self._endpoints.watch(candidate.gateway.upstreams))
+        is_new = before is None or release != before.release
         if is_new:
-            self._publisher.publish(candidate.release)
+            self._publisher.publish(release)
             self._since = self._clock.now()
         inputs, held = candidate.checked.loaded.inputs, tuple(map(str, candidate.held))
         number = await self._record.accepted(source, inputs, Result.SENT if is_new else _result(candidate), held)
-        release = candidate.release if is_new or before is None else before.release
-        self._live = Published(release, candidate, number)
-        self._published = (*self._published[1 - REMEMBERED :], self._live)
+        self._is_live(Published(release if is_new or before is None else before.release, candidate, number))
         self.files = candidate.checked.loaded.files
         self._errors = ()
         self._metrics.held_back.tell(candidate.held)
@@ -317,6 +331,18 @@ class LiveConfiguration:
         self._log.info("configuration live", file=self.source, routes=routes, seconds=round(took, 3))
         for warning in await asyncio.to_thread(checked.warnings, self._clock.now()):
             self._log.warning(warning)
+
+    def _is_live(self, published: Published) -> None:
+        self._live = published
+        self._published = (*self._published[1 - REMEMBERED :], published)
+
+    async def _move(self) -> None:
+        """The same configuration, where its endpoints are now."""
+        candidate = self.published.candidate
+        release = _located(candidate, self._endpoints.current())
+        if release != self.published.release:
+            self._publisher.publish(release)
+            self._is_live(Published(release, candidate, self.published.number))
 
     async def _hear(self, outcome: Outcome) -> None:
         """What consumers say of a release is kept; what all of them refuse is held back."""
@@ -385,6 +411,11 @@ class LiveConfiguration:
     def _is_valid(self) -> float:
         status = self.status
         return float(self._live is not None and not (status.errors or status.held or status.rolled_back))
+
+
+def _located(candidate: Candidate, moving: Moving) -> Release:
+    """The candidate's release with the endpoints that others tell."""
+    return Release(with_endpoints(candidate.release.envoy, moving), candidate.release.policies)
 
 
 def _result(candidate: Candidate) -> Result:

@@ -1,12 +1,12 @@
 """The control plane as a process: reads the configuration, serves it over xDS, and shows how it is."""
 
 import asyncio
+import random
 import sys
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from control_plane.admin.app import Admin, admin_app
 from control_plane.admin.gather import ENVOY, Target
@@ -17,9 +17,11 @@ from control_plane.compile import Compiler
 from control_plane.config.errors import InvalidConfig
 from control_plane.config.values.base import Mistake
 from control_plane.config.values.quantities import LONGEST_DURATION, duration
+from control_plane.endpoints.source import KubernetesApi
+from control_plane.endpoints.watcher import EndpointWatcher
 from control_plane.gate.gate import Gate
 from control_plane.history.history import FILE_NAME, History
-from control_plane.live import LiveConfiguration
+from control_plane.live import EndpointsMoved, LiveConfiguration, News
 from control_plane.operating import LiveOperations
 from control_plane.publisher import Publisher
 from control_plane.reader import Reader
@@ -39,9 +41,6 @@ from service_kit.metrics import process_registry
 from service_kit.serve import run, until_stopped
 from service_kit.settings import SettingsParser, TlsFiles, environment
 
-if TYPE_CHECKING:
-    from control_plane.outcome import Outcome
-
 NAME = "control_plane"
 SHORTEST_AGE = 1.0
 
@@ -58,6 +57,7 @@ class Settings:
     wiring: Wiring
     targets: tuple[Target, ...]
     envoy_binary: Path | None
+    kubeconfig: Path | None
     log_level: str
 
 
@@ -82,6 +82,9 @@ def settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         "--scrape", action="append", default=[], metavar="NAME=ADDRESS", help="a process whose metrics are gathered"
     )
     parser.setting("--envoy-binary", help="Envoy binary that validates a change before it is published")
+    parser.setting(
+        "--kubeconfig", help="file with the access to Kubernetes, for upstreams there; without it that of the pod"
+    )
     parser.setting("--log-level", help="debug, info, warning or error", default="info")
     parser.add_tls_settings()
     options = parser.parse_args(argv)
@@ -100,6 +103,7 @@ def settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         ),
         targets=_targets(parser, options.scrape, options.envoy_admin),
         envoy_binary=Path(options.envoy_binary) if options.envoy_binary else None,
+        kubeconfig=Path(options.kubeconfig) if options.kubeconfig else None,
         log_level=parser.log_level(options.log_level),
     )
 
@@ -143,13 +147,22 @@ async def serve(chosen: Settings, environ: Mapping[str, str]) -> None:
     clock, registry, health = SystemClock(), process_registry(), Health(NAME)
     await health.start()
     ads = Ads(clock=clock, log=log, registry=registry)
-    outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
-    publisher = Publisher(ads, clock, log, judged=outcomes.put_nowait)
+    news = News()
+    publisher = Publisher(ads, clock, log, judged=news.put_nowait)
+    endpoints = EndpointWatcher(
+        KubernetesApi(chosen.kubeconfig),
+        clock=clock,
+        log=log,
+        registry=registry,
+        random=random.random,
+        changed=lambda _: news.put_nowait(EndpointsMoved()),
+    )
     record = Record(History(chosen.state_dir / FILE_NAME, clock=clock, warn=log.warning), log=log, registry=registry)
     compiler = Compiler(chosen.wiring)
     reader = Reader(chosen.config, environ, compiler)
     gate = Gate(compiler, chosen.envoy_binary, reader.place)
-    live = LiveConfiguration(reader, gate, publisher, outcomes, record, log=log, clock=clock, registry=registry)
+    live = LiveConfiguration(reader, gate, publisher, news, endpoints, record, log=log, clock=clock, registry=registry)
+    following = asyncio.create_task(endpoints.run())  # the first configuration waits for its first endpoints
     await live.start()
     operations = LiveOperations(live, record, ads, chosen.wiring)
     admin = Admin(
@@ -170,9 +183,14 @@ async def serve(chosen: Settings, environ: Mapping[str, str]) -> None:
         await health.serving()
         log.info("serving", xds=str(chosen.xds), admin=str(live.current.admin_address))
 
-        await until_stopped(publisher.run(), live.run(), http.serve(), *_followed(chosen.config, live))
+        work = (publisher.run(), live.run(), http.serve(), _lasting(following), *_followed(chosen.config, live))
+        await until_stopped(*work)
         log.info("stopping")
         await health.stopping()
+
+
+async def _lasting(task: asyncio.Task[None]) -> None:
+    await task
 
 
 def _followed(path: Path | None, live: LiveConfiguration) -> Iterator[Coroutine[None, None, None]]:

@@ -1,16 +1,16 @@
 """A live configuration whose publisher and consumers are the test's."""
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from control_plane.compile import Compiler
+from control_plane.endpoints.source import KubernetesApi
+from control_plane.endpoints.watcher import EndpointWatcher
 from control_plane.gate.gate import Gate
 from control_plane.history.history import FILE_NAME, History
-from control_plane.live import LiveConfiguration
-from control_plane.outcome import Outcome
+from control_plane.live import EndpointsMoved, LiveConfiguration, News
 from control_plane.publisher import Publisher
 from control_plane.reader import Reader
 from control_plane.record import Record
@@ -29,13 +29,17 @@ def live_configuration(
     envoy: Path | None = None,
     environ: Mapping[str, str] | None = None,
     state: Path | None = None,
-) -> tuple[LiveConfiguration, asyncio.Queue[Outcome]]:
-    """The configuration of this file, and where what consumers say of it is put; its history is beside the file."""
+) -> tuple[LiveConfiguration, News]:
+    """The configuration of this file, and where what happens to it is put; its history is beside the file."""
     compiler = Compiler(WIRING)
     reader = Reader(file, environ or {}, compiler)
-    outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
+    news = News()
+    endpoints = EndpointWatcher(
+        KubernetesApi(None), clock=clock, log=log, registry=registry, random=lambda: 0.5,
+        changed=lambda _: news.put_nowait(EndpointsMoved()),
+    )  # fmt: skip
     history = History((state or file.parent) / FILE_NAME, clock=clock, warn=log.warning)
     record = Record(history, log=log, registry=registry)
     gate = Gate(compiler, envoy, reader.place)
-    live = LiveConfiguration(reader, gate, publisher, outcomes, record, log=log, clock=clock, registry=registry)
-    return live, outcomes
+    live = LiveConfiguration(reader, gate, publisher, news, endpoints, record, log=log, clock=clock, registry=registry)
+    return live, news

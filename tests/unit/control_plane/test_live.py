@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from control_plane.config.errors import InvalidConfig
-from control_plane.live import LiveConfiguration
+from control_plane.live import LiveConfiguration, News
 from control_plane.outcome import NodeRefusal, Outcome
 from control_plane.server.status import Refusal
 from control_plane.snapshot import Release
@@ -59,7 +59,7 @@ class World:
     registry: CollectorRegistry
     clock: StillClock
     logs: StringIO
-    outcomes: asyncio.Queue[Outcome]
+    news: News
 
     def write(self, content: Any) -> None:
         written(self.folder, content)
@@ -77,8 +77,8 @@ def world(folder: Path, content: Any, envoy: Path | None = None) -> World:
         written(folder, content), Published(), CollectorRegistry(), StillClock(), StringIO(),
     )  # fmt: skip
     log = configure_logs("control_plane", stream=logs)
-    live, outcomes = live_configuration(file, published, log=log, clock=clock, registry=registry, envoy=envoy)
-    return World(live, folder, published, registry, clock, logs, outcomes)
+    live, news = live_configuration(file, published, log=log, clock=clock, registry=registry, envoy=envoy)
+    return World(live, folder, published, registry, clock, logs, news)
 
 
 @asynccontextmanager
@@ -175,7 +175,7 @@ async def test_what_a_service_refuses_is_shown_with_the_file(tmp_path: Path) -> 
         found.write(BETTER)
         await found.live.reload()
         good, bad = found.published.releases
-        found.outcomes.put_nowait(Outcome(bad, (), (refusal(AUTHZ_POLICY_TYPE, "a key is too short"),), good))
+        found.news.put_nowait(Outcome(bad, (), (refusal(AUTHZ_POLICY_TYPE, "a key is too short"),), good))
         await eventually(lambda: found.live.status.errors)
 
         (error,) = found.live.status.errors
