@@ -7,24 +7,15 @@ not as it should be (status).
 import importlib
 import json
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
 
-from control_plane.config.errors import InvalidConfig
-from service_kit.clock import SystemClock
-from service_kit.settings import environment
-from tollgate_cli.refusal import refuse
-from tollgate_cli.source import Config, show_warnings, source_name
-
-if TYPE_CHECKING:
-    from control_plane.config import model
-
 # Commands in the order of the help, and the module of each that is not here; its function has the command's name.
 COMMANDS: Final = {
     "run": "tollgate_cli.run",
-    "validate": None,
+    "validate": "tollgate_cli.validate",
     "render": "tollgate_cli.render",
     "diff": "tollgate_cli.diff",
     "status": "tollgate_cli.status",
@@ -62,28 +53,6 @@ app = typer.Typer(
     help="Tollgate: an API and LLM gateway. Envoy carries every byte, Python decides.",
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-
-@app.command()
-def validate(
-    config: Config = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Check a configuration with the server's own compiler; prints every mistake with its line and cure."""
-    from control_plane.compile import compile_file  # noqa: PLC0415 - imports gRPC and Envoy's messages
-
-    try:
-        checked = compile_file(config, environment())
-    except InvalidConfig as error:
-        refuse(error, as_json=as_json)
-    show_warnings(checked.warnings(SystemClock().now()))
-    if as_json:
-        typer.echo(json.dumps({"valid": True, "errors": []}))
-    else:
-        typer.echo(f"{source_name(config)} is valid: {_summary(checked.loaded.config)}")
-
 
 @app.command()
 def schema() -> None:
@@ -100,12 +69,3 @@ def print_version() -> None:
         typer.echo(version("tollgate"))
     except PackageNotFoundError:
         typer.echo("a source tree that is not installed")
-
-
-def _summary(config: "model.Config") -> str:
-    counts = (
-        (len(config.listeners), "listener"),
-        (len(config.routes), "route"),
-        (len(config.upstreams), "upstream"),
-    )
-    return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)

@@ -9,17 +9,17 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from control_plane.compile import compile_file, snapshots
+from control_plane.compile import snapshots
 from control_plane.config.errors import InvalidConfig
 from control_plane.ir.model import Gateway
 from control_plane.render import KINDS, rendered
 from control_plane.xds.wiring import Wiring
-from service_kit.clock import SystemClock
 from service_kit.contract import POLICY_TYPES
 from service_kit.endpoint import EndpointError
 from service_kit.settings import environment
+from tollgate_cli.admission import admitted
 from tollgate_cli.refusal import refuse
-from tollgate_cli.source import Config, show_warnings
+from tollgate_cli.source import Config
 from tollgate_cli.supervisor.layout import layout
 
 
@@ -46,16 +46,15 @@ def render(
         Path, typer.Option(envvar="TOLLGATE_STATE_DIR", help="Where `tollgate run` would keep its sockets and logs.")
     ] = Path(".tollgate"),
 ) -> None:
-    """Print what Envoy and the services would be told of a configuration, secrets left out."""
+    """Print what Envoy and the services would be told of a configuration that would go live, secrets left out."""
     try:
         wiring = layout(state_dir).wiring
-        checked = compile_file(config, environment())
+        checked = admitted(config, environment())
     except InvalidConfig as error:
         refuse(error, as_json=as_json)
     except EndpointError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
-    show_warnings(checked.warnings(SystemClock().now()))
     shown = _shown(checked.gateway, wiring, frozenset(kind or Kind))
     typer.echo(json.dumps(shown, indent=2) if as_json else _block_style(shown), nl=as_json)
 

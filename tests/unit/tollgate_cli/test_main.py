@@ -167,3 +167,27 @@ def test_light_commands_import_little(command):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert result.stderr == "[]\n"
+
+
+@pytest.mark.parametrize("command", ["validate", "render"])
+def test_what_only_envoy_sees_is_refused_at_its_line(config, monkeypatch, command):
+    config.write_text(GOOD.replace("name: login", "name: unwanted"))
+    envoy = config.absolute().with_name("envoy")
+    envoy.write_text("#!/bin/sh\nif grep -q unwanted \"$4\"; then echo '[x] Envoy dislikes it' >&2; exit 1; fi\n")
+    envoy.chmod(0o700)
+    monkeypatch.setenv("TOLLGATE_ENVOY", str(envoy))
+
+    result = tollgate(command, "c.yaml")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "c.yaml:6:5: route 'unwanted': Envoy refuses it: Envoy dislikes it; correct it\n"
+
+
+def test_without_envoy_it_says_so(config, monkeypatch):
+    config.write_text(GOOD)
+    monkeypatch.setenv("TOLLGATE_ENVOY", "/nowhere/envoy")
+
+    result = tollgate("validate", "c.yaml")
+
+    assert (result.exit_code, result.stdout) == (0, "c.yaml is valid: 1 listener, 2 routes, 1 upstream\n")
+    assert result.stderr.startswith("note: Envoy was not asked: $TOLLGATE_ENVOY is /nowhere/envoy")

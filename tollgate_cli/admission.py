@@ -1,0 +1,40 @@
+"""Whether a configuration would go live: our own checks, and the real Envoy's verdict where its binary is at hand."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from control_plane.compile import Checked, Compiler
+from control_plane.gate.gate import Gate
+from control_plane.reader import Reader
+from control_plane.xds.wiring import Wiring
+from service_kit.clock import SystemClock
+from service_kit.endpoint import UnixEndpoint
+from tollgate_cli.source import show_warnings
+from tollgate_cli.supervisor.envoy import EnvoyMissing, envoy_binary
+
+# Where services and logs are is no part of a configuration; a folder of logs that is not there yet is no mistake.
+ANYWHERE: Final = UnixEndpoint(Path("/run/tollgate.sock"))
+WIRING: Final = Wiring(ANYWHERE, ANYWHERE, "/dev/null")
+
+
+def admitted(config: Path | None, environ: Mapping[str, str]) -> Checked:
+    """What the control plane would take; InvalidConfig with every mistake, Envoy's too. Warnings go to stderr."""
+    compiler = Compiler(WIRING)
+    reader = Reader(config, environ, compiler)
+    checked = reader.read()
+    gate = Gate(compiler, _envoy_at_hand(environ), reader.place)
+    asyncio.run(gate.admitted(checked, None))
+    show_warnings(checked.warnings(SystemClock().now()))
+    return checked
+
+
+def _envoy_at_hand(environ: Mapping[str, str]) -> Path | None:
+    try:
+        return envoy_binary(environ)
+    except EnvoyMissing as error:
+        typer.echo(f"note: Envoy was not asked: {error}", err=True)
+        return None
