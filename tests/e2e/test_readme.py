@@ -128,6 +128,9 @@ def test_every_command_of_the_readme_works(reader: Reader):
     assert "tollgate:routes" in output("tollgate render")
     assert "tollgate_config_valid" in output("/metrics")
     assert '"nodes"' in output("/status")
+    assert "tollgate-envoy" in output("tollgate status")
+    assert "nothing would change" in output("tollgate diff")
+    assert "live" in output("tollgate history")
 
 
 def test_the_configuration_shown_is_the_example():
