@@ -6,6 +6,7 @@ fails before that changes nothing. What consumers refuse is traced to its line a
 
 import asyncio
 from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from control_plane.certificates import Expiry
 from control_plane.compile import Checked
-from control_plane.config.errors import ConfigError, InvalidConfig, Problem
+from control_plane.config.errors import ConfigError, InvalidConfig, Problem, writable
 from control_plane.endpoints.overlay import with_endpoints
 from control_plane.endpoints.slices import Moving
 from control_plane.endpoints.watcher import EndpointWatcher
@@ -28,6 +29,7 @@ from control_plane.reader import Reader
 from control_plane.record import NodeSays, Record
 from control_plane.snapshot import Release
 from service_kit.clock import Clock
+from service_kit.contract import ENVOY_NODE_CLUSTER
 from service_kit.log import Logger
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 COMPILE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # So many published configurations are remembered: a verdict may come late.
 REMEMBERED = 8
+# Seconds in which Envoys come back to a control plane that was away: their longest pause, and a little more.
+ENVOYS_RETURN = 35.0
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,7 @@ class LiveConfiguration:
         self._pin: Pin | None = None
         self._restored = ""
         self._waiting: Checked | None = None  # the file's, where it follows the last good one
+        self._is_taken = False  # by an Envoy, whatever was published
         self._metrics.valid.set_function(self._is_valid)
         self._metrics.rolled_back.set_function(lambda: float(self._pin is not None))
         self.files: Mapping[Path, Digest] = {}
@@ -144,7 +149,7 @@ class LiveConfiguration:
     @property
     def source(self) -> str:
         """What the configuration is read from."""
-        return self._reader.place.file
+        return writable(self._reader.place.file)
 
     @property
     def status(self) -> Status:
@@ -162,9 +167,9 @@ class LiveConfiguration:
         if await self._start_pinned():
             return
         try:
-            checked = await self._read_source()
+            checked = await self._read_at_start()
             if await self._resume(checked):
-                self._waiting = checked
+                self._waiting, self.files = checked, checked.loaded.files
             else:
                 await self._admit(checked)
         except InvalidConfig as error:
@@ -173,15 +178,24 @@ class LiveConfiguration:
 
     async def run(self) -> None:
         """Hears what consumers say of what was published, and where endpoints went, forever."""
-        if self._waiting is not None:
-            await self._publisher.published()
-            async with self._busy:
+        await self._follow()
+        while True:
+            await self._take(await self._news.get())
+
+    async def _follow(self) -> None:
+        """After the last good configuration the file's, once an Envoy runs the former; soon if there is none."""
+        until = self._clock.monotonic() + ENVOYS_RETURN
+        while self._waiting is not None and not self._is_taken and (left := until - self._clock.monotonic()) > 0:
+            with suppress(TimeoutError):
+                await self._take(await asyncio.wait_for(self._news.get(), left))
+        async with self._busy:
+            if self._waiting is not None:
                 await self._guarded(self._admit(self._waiting))
             self._waiting = None
-        while True:
-            found = await self._news.get()
-            async with self._busy:
-                await self._guarded(self._hear(found) if isinstance(found, Outcome) else self._move())
+
+    async def _take(self, found: Outcome | EndpointsMoved) -> None:
+        async with self._busy:
+            await self._guarded(self._hear(found) if isinstance(found, Outcome) else self._move())
 
     async def reload(self) -> None:
         """Makes the file's configuration live if it is good; keeps the last good one if not.
@@ -201,7 +215,7 @@ class LiveConfiguration:
                 await self._roll_back_to(number)
 
     async def _reload(self) -> None:
-        pin = self._pin
+        pin, self._waiting = self._pin, None
         if pin is not None and await self._is_unchanged(pin):
             await self._admit(await self._read_entry(pin.number))
             return
@@ -287,6 +301,16 @@ class LiveConfiguration:
     async def _read_source(self) -> Checked:
         return await asyncio.to_thread(self._reader.read)
 
+    async def _read_at_start(self) -> Checked:
+        """A file that our reader fails on is a broken one, and no reason not to start with the last good."""
+        try:
+            return await self._read_source()
+        except InvalidConfig:
+            raise
+        except Exception as error:
+            self._log.exception("the compiler failed")
+            raise self._fault(error) from error
+
     async def _read_entry(self, number: int) -> Checked:
         texts = await self._record.texts(number)
         if texts is None:
@@ -357,7 +381,10 @@ class LiveConfiguration:
             await self._without_refused(found, outcome)
 
     async def _stands(self, found: Published, outcome: Outcome) -> None:
-        if found.number is not None and any(verdict.settled and not verdict.refusals for verdict in outcome.verdicts):
+        if not any(verdict.cluster == ENVOY_NODE_CLUSTER and verdict.accepts for verdict in outcome.verdicts):
+            return
+        self._is_taken = True
+        if found.number is not None:
             inputs, held = found.candidate.checked.loaded.inputs, tuple(map(str, found.candidate.held))
             await self._record.decided(found.number, inputs, _result(found.candidate), held)
 
@@ -386,7 +413,7 @@ class LiveConfiguration:
             self._rejected(found)
         except Exception as error:  # noqa: BLE001 - the outermost edge: the live configuration goes on
             self._log.exception("the compiler failed")
-            self._rejected(self._whole_file(f"the compiler failed, please report it: {error!r}"))
+            self._rejected(self._fault(error))
 
     def _refuse_a_moved_admin_address(self, checked: Checked) -> None:
         if self._live is None or checked.admin_address == self.current.admin_address:
@@ -397,6 +424,9 @@ class LiveConfiguration:
             "restart the control plane to move it",
         )
         raise InvalidConfig([checked.loaded.marks.located(problem)], checked.loaded.files)
+
+    def _fault(self, error: Exception) -> InvalidConfig:
+        return self._whole_file(f"the compiler failed, please report it: {error!r}")
 
     def _whole_file(self, message: str) -> InvalidConfig:
         return InvalidConfig([ConfigError(self._reader.place, (), message)], MappingProxyType({}))

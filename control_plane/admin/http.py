@@ -1,6 +1,7 @@
 """The operations over HTTP: GET /status and /history, POST /rollback. All want the admin token."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -14,6 +15,9 @@ from control_plane.operations import CannotRollBack, HistoryReport, NoSuchEntry,
 
 ROLLBACK_CURE: Final = 'send {"number": N} for an entry of /history, or {"release": true} for what the file says'
 LARGEST_NUMBER: Final = 2**31
+NUMBER: Final = re.compile("[0-9]{1,10}")
+# Bytes; what is asked for has twenty.
+LARGEST_BODY: Final = 4_096
 
 
 def operations_routes(operations: Operations, token: Callable[[], str]) -> tuple[Route, ...]:
@@ -24,14 +28,14 @@ def operations_routes(operations: Operations, token: Callable[[], str]) -> tuple
 
     async def history(request: Request) -> Response:
         limit = request.query_params.get("limit", str(DEFAULT_LIMIT))
-        if not limit.isascii() or not limit.isdigit() or not 0 < int(limit) < LARGEST_NUMBER:
-            return mistake(400, "invalid_request", f"limit: {limit!r} is no number of entries")
+        if not NUMBER.fullmatch(limit) or not 0 < int(limit) < LARGEST_NUMBER:
+            return mistake(400, "invalid_request", "limit: it is no number of entries")
         return JSONResponse(as_json(HistoryReport(await operations.history(int(limit)))))
 
     async def rollback(request: Request) -> Response:
         try:
-            number = _entry(await request.body())
-        except ValueError:
+            number = _entry(await _body(request))
+        except (ValueError, RecursionError):
             return mistake(400, "invalid_request", ROLLBACK_CURE)
         try:
             return JSONResponse(as_json(await operations.rollback(number)))
@@ -45,6 +49,16 @@ def operations_routes(operations: Operations, token: Callable[[], str]) -> tuple
         Route("/history", guarded(history, token)),
         Route("/rollback", guarded(rollback, token), methods=["POST"]),
     )
+
+
+async def _body(request: Request) -> bytes:
+    """The body of the request; ValueError where it is larger than any that asks for something."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > LARGEST_BODY:
+            raise ValueError
+    return body
 
 
 def _entry(body: bytes) -> int | None:

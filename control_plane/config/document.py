@@ -12,11 +12,13 @@ from typing import Final, NamedTuple, NoReturn
 
 import yaml
 
-from control_plane.config.errors import ConfigError, InvalidConfig, Location, Path
+from control_plane.config.errors import MOST_MISTAKES, ConfigError, InvalidConfig, Location, Path
 from control_plane.config.scalars import plain_value
 
 DEEPEST: Final = 64
 MOST_ALIASED_NODES: Final = 100_000
+# Keys count too. Ten thousand routes with many keys have fewer; wrong ones each cost two kilobytes.
+MOST_VALUES: Final = 500_000
 # YAML 1.2 section 5.1, without the byte order mark inside a document.
 UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 CONTENT: Final = (yaml.ScalarEvent, yaml.CollectionStartEvent)
@@ -71,11 +73,12 @@ Node = Scalar | Sequence | Mapping | Unusable
 
 @dataclass(frozen=True)
 class Document:
-    """The tree of a file, and the mistakes that left it readable; how many of its values stand there by an alias."""
+    """The tree of a file, the mistakes that left it readable, and how much it holds: `aliased` of it by alias."""
 
     root: Node = field(repr=False)  # holds secrets
     errors: tuple[ConfigError, ...] = ()
     aliased: int = 0
+    values: int = 0
 
 
 def read_document(content: bytes, file: str) -> Document:
@@ -129,6 +132,7 @@ class _Composer:
     errors: list[ConfigError] = field(default_factory=list)
     anchors: dict[str, Node | None] = field(default_factory=dict)
     aliased: int = 0
+    values: int = 0
 
     def document(self) -> Document:
         next(self.events)  # the stream's start
@@ -140,11 +144,15 @@ class _Composer:
         after = next(self.events)
         if not isinstance(after, yaml.StreamEndEvent):
             self._fatal(after, (), "a second document begins here", "keep one; drop the line `---`")
-        return Document(root, tuple(self.errors), self.aliased)
+        return Document(root, tuple(self.errors), self.aliased, self.values)
 
     def _node(self, event: yaml.Event, path: Path) -> Node:
         if len(path) > DEEPEST:
             self._fatal(event, (), f"the nesting is deeper than {DEEPEST} levels", "no part of this language is")
+        self.values += 1
+        if self.values > MOST_VALUES:
+            message = f"the file holds more than {MOST_VALUES} values"
+            self._fatal(event, path, message, "check that it is the right file")
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, path)
         if not isinstance(event, CONTENT):
@@ -223,6 +231,8 @@ class _Composer:
 
     def _report(self, event: yaml.Event, path: Path, message: str, cure: str) -> None:
         self.errors.append(ConfigError(self._place(event), path, message, cure))
+        if len(self.errors) > MOST_MISTAKES:
+            raise InvalidConfig(self.errors)
 
     def _unusable(self, event: yaml.Event, path: Path, message: str, cure: str) -> Unusable:
         self._report(event, path, message, cure)

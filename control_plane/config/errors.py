@@ -1,14 +1,16 @@
 """Configuration mistakes are values: each names its place, what is wrong and the cure; all are reported at once."""
 
 import pathlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 # Where mistakes are reported that stand in no file, but in the variables of the environment.
 ENVIRONMENT: Final = "environment"
+# Nobody reads more, and each is kept, sorted and logged.
+MOST_MISTAKES: Final = 1_000
 # Keys and indexes from the root of the configuration: ("routes", 0, "upstream").
 Path = tuple[str | int, ...]
 
@@ -24,7 +26,13 @@ class Location(NamedTuple):
     column: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        file = writable(self.file)
+        return f"{file}:{self.line}:{self.column}" if self.line else file
+
+
+def writable(name: str) -> str:
+    """The name of a file as it can be written anywhere: Linux takes any bytes for one."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class ConfigError:
 
 
 class InvalidConfig(Exception):  # noqa: N818 - it is the configuration that is invalid
-    """A configuration that cannot be used, with every mistake found.
+    """A configuration that cannot be used, with every mistake found, up to a number that nobody reads.
 
     `files` are those it depends on, as far as they are known, with what was read of them: a change of one may be the
     cure.
@@ -64,9 +72,17 @@ class InvalidConfig(Exception):  # noqa: N818 - it is the configuration that is 
     ) -> None:
         # A mistake inside an anchor is found once for each of its aliases.
         found = {(error.location, error.message): error for error in reversed(tuple(errors))}
-        self.errors = tuple(sorted(found.values(), key=lambda error: (error.location, error.message)))
+        self.errors = _not_too_many(sorted(found.values(), key=lambda error: (error.location, error.message)))
         self.files = files
         super().__init__("\n".join(str(error) for error in self.errors))
+
+
+def _not_too_many(errors: Sequence[ConfigError]) -> tuple[ConfigError, ...]:
+    if len(errors) <= MOST_MISTAKES:
+        return tuple(errors)
+    following = errors[MOST_MISTAKES]
+    more = replace(following, path=(), message="from here on there are more mistakes", cure="mend those before")
+    return (*errors[:MOST_MISTAKES], more)
 
 
 def dotted(path: Path) -> str:

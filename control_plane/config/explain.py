@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from control_plane.config.document import Mapping, Node, Scalar, Sequence
-from control_plane.config.errors import Path, Problem, did_you_mean
+from control_plane.config.errors import MOST_MISTAKES, Path, Problem, did_you_mean
 from control_plane.config.expected import expected, expects_keys, expects_secret, known_fields, known_words
 from control_plane.config.marks import Marks
 from control_plane.config.model import BRANCHES, SECRET_OR_FILE, SHAPE, WORD, WORD_OR_LIST
@@ -25,8 +25,8 @@ COMPLETIONS = ("{}s", "{}B", "{}/minute", "127.0.0.1:{}")
 
 
 def explained(error: ValidationError, marks: Marks) -> Iterator[Problem]:
-    """One problem for each complaint of the model."""
-    for detail in error.errors(include_url=False, include_input=False):
+    """One problem for each complaint of the model, as far as anybody reads them."""
+    for detail in error.errors(include_url=False, include_input=False)[: MOST_MISTAKES + 1]:
         path = tuple(part for part in detail["loc"] if part not in BRANCHES and part != KEY)
         explain = EXPLANATIONS.get(detail["type"], _as_pydantic_says)
         yield explain(detail, path, marks)

@@ -151,7 +151,7 @@ def _documents(files: Sequence[Path], reading: Reading, known: Reused[tuple[str,
     """The documents of several files; InvalidConfig with the mistakes of all that cannot be read."""
     documents: list[Document] = []
     mistakes: list[ConfigError] = []
-    size = 0
+    size = values = 0
     for file in files:
         try:
             content = _content(file, reading)
@@ -160,8 +160,11 @@ def _documents(files: Sequence[Path], reading: Reading, known: Reused[tuple[str,
             mistakes += error.errors
             continue
         size += len(content)
+        values += documents[-1].values
         if size > LARGEST_CONFIGURATION:
-            raise _unreadable(str(file), _too_large())
+            raise _unreadable(str(file), _too_large(f"are larger than {LARGEST_CONFIGURATION // 2**20} MiB"))
+        if values > tree.MOST_VALUES:
+            raise _unreadable(str(file), _too_large(f"hold more than {tree.MOST_VALUES} values"))
     if mistakes:
         raise InvalidConfig((*mistakes, *(error for document in documents for error in document.errors)))
     return documents
@@ -192,9 +195,8 @@ def _content(file: Path, reading: Reading) -> bytes:
         raise _unreadable(str(file), error) from error
 
 
-def _too_large() -> UnreadableFile:
-    message = f"the files of the directory are larger than {LARGEST_CONFIGURATION // 2**20} MiB in all"
-    return UnreadableFile(message, "check that they are the right files")
+def _too_large(how: str) -> UnreadableFile:
+    return UnreadableFile(f"the files of the directory {how} in all", "check that they are the right files")
 
 
 def _unreadable(name: str, error: UnreadableFile) -> InvalidConfig:

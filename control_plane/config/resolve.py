@@ -12,7 +12,7 @@ from control_plane.config.document import Mapping, Node, Scalar, Sequence
 from control_plane.config.elements import Elements, is_element
 from control_plane.config.errors import Path, Problem
 from control_plane.config.expected import expects_keys, expects_names, expects_secret
-from control_plane.config.files import LARGEST_REFERENCED_FILE, Reading, UnreadableFile
+from control_plane.config.files import LARGEST_CONFIGURATION, LARGEST_REFERENCED_FILE, Reading, UnreadableFile
 from control_plane.config.scalars import (
     BadScalar,
     plain_value,
@@ -31,13 +31,14 @@ PEM: Final = "-----BEGIN "
 class Resolved:
     """Data, the mistakes found on the way, and the paths at which nothing can be said about the data.
 
-    `variables` counts the values that are not in the file alone.
+    `variables` counts the values that are not in the file alone; `grown`, by how many characters they made it longer.
     """
 
     data: object = field(default=UNUSABLE, repr=False)  # holds secrets
     problems: list[Problem] = field(default_factory=list)
     unusable: set[Path] = field(default_factory=set)
     variables: int = 0
+    grown: int = 0
 
     def knows(self, path: Path) -> bool:
         """Whether what stands at the path is what was meant."""
@@ -84,7 +85,7 @@ class _Resolver:
         try:
             if refers_to_environment(node.text):
                 self.resolved.variables += 1
-            text = substituted(node.text, self.environ)
+            text = self._substituted(node.text)
             # What the file says decides, not what a variable holds: none makes the gateway read a file.
             if node.text.startswith(IN_FILE) and expects_secret(path):
                 return self._secret(text.removeprefix(IN_FILE), node)
@@ -95,6 +96,15 @@ class _Resolver:
             self.resolved.problems.append(Problem(path, str(error), error.cure))
             self.resolved.unusable.add(path)
             return UNUSABLE
+        return value
+
+    def _substituted(self, text: str) -> str:
+        """The text with its variables, which together do not make of a small file a large one."""
+        value = substituted(text, self.environ)
+        self.resolved.grown += max(len(value) - len(text), 0)
+        if self.resolved.grown > LARGEST_CONFIGURATION:
+            message = f"variables make the configuration larger by more than {LARGEST_CONFIGURATION // 2**20} MiB"
+            raise BadScalar(message, "name them less often")
         return value
 
     def _secret(self, name: str, node: Scalar) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 # `$${` is a literal `${`; a default ends at the first brace.
 REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}|\$\{")
+# In one value; each may be as large as the environment allows.
+MOST_REFERENCES = 1_000
 NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
 TRUTH_VALUES = {
@@ -42,6 +44,8 @@ def refers_to_environment(text: str) -> bool:
 
 def substituted(text: str, environ: Mapping[str, str]) -> str:
     """The text with `${NAME}` and `${NAME:-default}` replaced; as in a shell, the default also stands in for empty."""
+    if text.count("${") > MOST_REFERENCES:
+        raise BadScalar(f"the value names more than {MOST_REFERENCES} variables", "name one that holds all of it")
     value = REFERENCE.sub(lambda reference: _replacement(reference, environ), text) if "${" in text else text
     return with_writable_characters(value)
 

@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 from prometheus_client import CollectorRegistry
 
 from control_plane.server.admission import Refused, admitted
+from control_plane.server.bounds import check_request, check_stream
 from control_plane.server.clients import Client
 from control_plane.server.exchange import Nack, Push
 from control_plane.server.metrics import XdsMetrics
@@ -102,6 +103,7 @@ class Ads:
         """What each connected node of the group says of the current snapshot; one that is connected twice has two."""
         return tuple(
             NodeVerdict(
+                cluster=cluster,
                 node=convoy.sessions[0].node.id,
                 group=convoy.sessions[0].node.group,
                 settled=all(map(self._settled, convoy.sessions)),
@@ -184,6 +186,7 @@ class Ads:
 
     def _take(self, session: Session, received: Received) -> None:
         verdict = session.receive(received.request)
+        check_stream(session.stream, received)
         if verdict is not None:
             self._metrics.judged(verdict)
         if isinstance(verdict, Nack):
@@ -237,6 +240,7 @@ async def _next_request(protocol: Protocol, service: DiscoveryService, context: 
         received = protocol.read(data)
     except DecodeError as error:
         raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "not a discovery request") from error
+    check_request(received)
     type_url = received.request.type_url or service.type_url
     if not type_url:
         raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "a request on an ADS stream must state its type_url")

@@ -96,7 +96,9 @@ def _client_config(
     if client.node.group:
         config.node.metadata[GROUP_FIELD] = client.node.group
     config.generic_xds_configs.extend(
-        _resource(item, state, client.status.types[item.type_url], contents) for item, state in resources
+        _resource(item, state, client.status.types[item.type_url], contents)
+        for item, state in resources
+        if item.type_url in client.status.types  # another type may have been asked for since
     )
     return config
 

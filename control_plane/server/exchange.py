@@ -1,6 +1,6 @@
 """What a client and the server say to each other about one type: requests, pushes, and verdicts on them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from control_plane.snapshot import Named, Resource
@@ -25,6 +25,11 @@ class SotwRequest:
         """Whether, on a new stream, the client has something of an earlier one."""
         return bool(self.version)
 
+    @property
+    def mentioned(self) -> Iterable[str]:
+        """Every name and version in it."""
+        return (*self.names, self.version)
+
 
 @dataclass(frozen=True)
 class DeltaRequest:
@@ -40,6 +45,11 @@ class DeltaRequest:
     def resumes(self) -> bool:
         """Whether, on a new stream, the client has something of an earlier one."""
         return bool(self.initial_versions)
+
+    @property
+    def mentioned(self) -> Iterable[str]:
+        """Every name and version in it."""
+        return (*self.subscribe, *self.unsubscribe, *self.initial_versions, *self.initial_versions.values())
 
 
 @dataclass(frozen=True)

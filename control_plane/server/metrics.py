@@ -1,9 +1,14 @@
 """The xDS server's figures: streams, pushes, verdicts, and how long a verdict takes."""
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from control_plane.server.exchange import Ack, Push, Verdict
-from control_plane.server.types import short_name
+from control_plane.server.types import GROUPS, short_name
+
+# What a client asks for beside these is counted together: it may ask for anything.
+KNOWN: Final = frozenset(type_url for group in GROUPS for type_url in group.push_order)
 
 
 class XdsMetrics:
@@ -23,9 +28,13 @@ class XdsMetrics:
         )
 
     def pushed(self, push: Push) -> None:
-        (self._heartbeats if push.heartbeat else self._pushes).labels(short_name(push.type_url)).inc()
+        (self._heartbeats if push.heartbeat else self._pushes).labels(_label(push.type_url)).inc()
 
     def judged(self, verdict: Verdict) -> None:
-        label = short_name(verdict.push.type_url)
+        label = _label(verdict.push.type_url)
         (self._acks if isinstance(verdict, Ack) else self._nacks).labels(label).inc()
         self._seconds.labels(label).observe(verdict.seconds)
+
+
+def _label(type_url: str) -> str:
+    return short_name(type_url) if type_url in KNOWN else "other"

@@ -24,10 +24,15 @@ class Refusal:
 class NodeVerdict:
     """What one connected node says of what it was sent: whether it has judged it all, and what it refuses."""
 
+    cluster: str
     node: str
     group: str
     settled: bool
     refusals: tuple[Refusal, ...]
+
+    @property
+    def accepts(self) -> bool:
+        return self.settled and not self.refusals
 
 
 class ResourceState(Enum):

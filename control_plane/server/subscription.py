@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from functools import lru_cache
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from control_plane.server.difference import Contents, contents_of, everything, heartbeats, shared_contents
 from control_plane.server.exchange import (
@@ -105,6 +105,11 @@ class Subscription(ABC):
     def changed(self) -> tuple[str, ...]:
         """The resources that are new or different in the push in flight."""
         return () if self.in_flight is None else _present(self.in_flight.told)
+
+    @property
+    def named(self) -> int:
+        """How many resources the client names."""
+        return len(self._names)
 
     def has(self, name: str) -> bool:
         """Whether the client has a resource of this name that it wants."""
@@ -386,7 +391,14 @@ def _present(told: Versions) -> tuple[str, ...]:
     return tuple(name for name, version in told.items() if version is not None)
 
 
-@lru_cache(maxsize=256)
+# By content, as long as a stream has it: a client may name what it likes.
+_SHARED: WeakKeyDictionary[frozenset[str], ReferenceType[frozenset[str]]] = WeakKeyDictionary()
+
+
 def _shared(names: frozenset[str]) -> frozenset[str]:
     """One set for all streams that name the same."""
-    return names
+    found = _SHARED.get(names)
+    known = None if found is None else found()
+    if known is None:
+        _SHARED[names] = ref(names)
+    return known or names

@@ -21,6 +21,9 @@ KEPT_BYTES = 32 << 20
 ADS_SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 # The field of a node's metadata that says which group of nodes it is of.
 GROUP_FIELD = "tollgate_group"
+# Characters of a refusal that are looked at, and that are kept of them.
+LONGEST_QUOTED = 1 << 20
+LONGEST_REASON = 4_096
 # A whole resource as text in what Envoy says of it.
 QUOTED = re.compile(r"goo\.gle/debug\w*\s.*?(?=: Proto constraint validation failed|\Z)", re.DOTALL)
 
@@ -135,8 +138,11 @@ def _error(message: Any) -> str | None:  # Any: xds-protos has no annotations
 
 
 def unquoted(reason: str) -> str:
-    """What Envoy says of a resource, without the resource as text: it is long, and may hold what is not for logs."""
-    return QUOTED.sub("", reason)
+    """What Envoy says of a resource, without the resource as text: it is long, and may hold what is not for logs.
+
+    What is left is cut, since it is kept, shown and logged.
+    """
+    return QUOTED.sub("", reason[:LONGEST_QUOTED])[:LONGEST_REASON]
 
 
 def _sotw_body(push: Push) -> bytes:

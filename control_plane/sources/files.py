@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from watchfiles import awatch
+from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from control_plane.config.files import Digest, Stamp, UnreadableFile, configuration_files, digest, stamp
 from control_plane.sources.writers import Writers
@@ -63,7 +64,7 @@ class FileSource:
         """Whenever the files hold something else than was read of them; at once where they do already."""
         while True:
             self._rearranged = asyncio.Event()
-            async with aclosing(self._looks()) as looks:
+            async with aclosing(self._looks_without_fail()) as looks:
                 async for files in looks:
                     content = await asyncio.to_thread(_digests, files)
                     listed = frozenset(await asyncio.to_thread(_listed, self._path))
@@ -71,6 +72,19 @@ class FileSource:
                     self._read, self._listed = content, listed
                     if is_new:
                         yield
+
+    async def _looks_without_fail(self) -> AsyncGenerator[frozenset[Path], None]:
+        """Looks at the files all the same where the system tells of no changes.
+
+        A directory may vanish in this moment, and a user may have only so many watches (inotify(7)).
+        """
+        try:
+            async with aclosing(self._looks()) as looks:
+                async for files in looks:
+                    yield files
+        except (OSError, WatchfilesRustInternalError):
+            await asyncio.sleep(LOOK_ANYWAY_MS / 1000)
+            yield frozenset(await self._settled(None))
 
     async def _looks(self) -> AsyncGenerator[frozenset[Path], None]:
         """The files at each moment at which they may have changed, until other directories are to be watched."""
@@ -160,14 +174,22 @@ def _directories(file: Path) -> Iterable[Path]:
     while parts:
         part = parts.pop(0)
         step = current.parent if part == ".." else current / part
-        if step.is_symlink() and links < MOST_LINKS:
+        target = _target(step) if links < MOST_LINKS else None
+        if target is not None:
             yield current
             links += 1
-            target = step.readlink()
             current = Path(target.anchor) if target.is_absolute() else current
             parts = [*target.relative_to(target.anchor).parts, *parts]
-        elif not parts or not step.is_dir():
+        elif not parts or not os.path.isdir(step):  # noqa: PTH112 - Path.is_dir raises where it may not look
             yield current
             return
         else:
             current = step
+
+
+def _target(path: Path) -> Path | None:
+    """Where the symbolic link leads; None where there is none now, or it cannot be looked at."""
+    try:
+        return path.readlink()
+    except (OSError, ValueError):
+        return None

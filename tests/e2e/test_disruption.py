@@ -105,6 +105,27 @@ def test_edits_go_live_under_load_without_a_failed_request(disrupted: Gateway, u
     assert outcomes[200] > 100
 
 
+def test_a_file_that_was_changed_while_the_control_plane_was_away_goes_live_unnoticed(
+    disrupted: Gateway, upstream: Upstream
+):
+    """Every upstream has another name then: taken away before the routes know, each request would be a 503."""
+    with load(disrupted, "/private", "/public", "/limited") as outcomes:
+        for name in ("moved", "echo", "moved-again"):
+            pid = disrupted.pid_of("control_plane")
+            os.kill(pid, signal.SIGSTOP)
+            content = config(
+                upstream, {"name": name, "match": {"path": f"/{name}"}, "upstream": "echo", "auth": "none"}
+            )
+            content["upstreams"] = {name: {"url": upstream.url}}
+            content["routes"] = [{**route, "upstream": name} for route in content["routes"]]
+            disrupted.write(content)
+            os.kill(pid, signal.SIGKILL)
+            until(lambda name=name: status_of(disrupted, f"/{name}") == 200, seconds=60)
+
+    assert set(outcomes) == {200}, outcomes
+    assert outcomes[200] > 100
+
+
 def test_an_invalid_edit_changes_nothing_and_is_shown_with_its_line(disrupted: Gateway, upstream: Upstream):
     disrupted.file.write_text(disrupted.file.read_text().replace("upstream: echo", "upstream: ehco", 1))
 

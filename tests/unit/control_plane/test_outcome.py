@@ -6,6 +6,7 @@ from control_plane.outcome import own_fault, refused_by_all, refused_names, told
 from control_plane.server.status import NodeVerdict, Refusal
 from control_plane.snapshot import Resource, Snapshot, resource, snapshot
 from control_plane.xds.names import CLUSTER_TYPE, LISTENER_TYPE, ROUTES_TYPE
+from service_kit.contract import ENVOY_NODE_CLUSTER
 
 BODY = resource(CLUSTER_TYPE, "c", b"body")
 SERVED = snapshot([BODY, resource(LISTENER_TYPE, "l", b"body"), resource(ROUTES_TYPE, "r", b"body")])
@@ -24,7 +25,7 @@ def refusal(
 
 
 def verdict(node: str, *refusals: Refusal, group: str = "", settled: bool = True) -> NodeVerdict:
-    return NodeVerdict(node, group, settled, refusals)
+    return NodeVerdict(ENVOY_NODE_CLUSTER, node, group, settled, refusals)
 
 
 def refusers(*verdicts: NodeVerdict, served: Snapshot = SERVED, asked: dict[str, frozenset[str]] | None = None) -> list:
