@@ -6,7 +6,6 @@ fails before that changes nothing. What consumers refuse is traced to its line a
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -22,8 +21,9 @@ from control_plane.endpoints.watcher import EndpointWatcher
 from control_plane.gate.candidate import Candidate, HeldBack
 from control_plane.gate.gate import Gate, HeldBackGauge
 from control_plane.history.entries import Pin, Result
-from control_plane.operations import CannotRollBack, NoSuchEntry
+from control_plane.operations import CannotRollBack
 from control_plane.outcome import Outcome
+from control_plane.past import Past
 from control_plane.publisher import Publisher
 from control_plane.reader import Reader
 from control_plane.record import NodeSays, Record
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 COMPILE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # So many published configurations are remembered: a verdict may come late.
 REMEMBERED = 8
-# Seconds in which Envoys come back to a control plane that was away: their longest pause, and a little more.
-ENVOYS_RETURN = 35.0
 
 
 @dataclass(frozen=True)
@@ -128,8 +126,10 @@ class LiveConfiguration:
         self._errors: tuple[str, ...] = ()
         self._pin: Pin | None = None
         self._restored = ""
-        self._waiting: Checked | None = None  # the file's, where it follows the last good one
-        self._is_taken = False  # by an Envoy, whatever was published
+        self._past = Past(reader, record, log)
+        self._before: Published | None = None  # what Envoys may run from before this process began
+        self._is_taken = False  # by an Envoy: what is live
+        self._rollbacks: set[asyncio.Task[None]] = set()
         self._metrics.valid.set_function(self._is_valid)
         self._metrics.rolled_back.set_function(lambda: float(self._pin is not None))
         self.files: Mapping[Path, Digest] = {}
@@ -160,42 +160,25 @@ class LiveConfiguration:
     async def start(self) -> None:
         """Makes the first configuration live: the file's, the one rolled back to, or the last good one.
 
-        Where the file was changed meanwhile, what Envoys run comes first and the file follows as any other change, so
-        that nothing is taken from them before what comes in its place. InvalidConfig where the file is broken and there
-        is nothing to fall back on.
+        InvalidConfig where the file is broken and there is nothing to fall back on.
         """
         if await self._start_pinned():
             return
+        good = await self._past.last_good()
         try:
             checked = await self._read_at_start()
-            if await self._resume(checked):
-                self._waiting, self.files = checked, checked.loaded.files
-            else:
-                await self._admit(checked)
+            await self._begin_beside(good, checked)
+            await self._admit(checked)
         except InvalidConfig as error:
-            if not await self._restore(error):
+            if good is None or not await self._restore(good, error):
                 raise
 
     async def run(self) -> None:
         """Hears what consumers say of what was published, and where endpoints went, forever."""
-        await self._follow()
         while True:
-            await self._take(await self._news.get())
-
-    async def _follow(self) -> None:
-        """After the last good configuration the file's, once an Envoy runs the former; soon if there is none."""
-        until = self._clock.monotonic() + ENVOYS_RETURN
-        while self._waiting is not None and not self._is_taken and (left := until - self._clock.monotonic()) > 0:
-            with suppress(TimeoutError):
-                await self._take(await asyncio.wait_for(self._news.get(), left))
-        async with self._busy:
-            if self._waiting is not None:
-                await self._guarded(self._admit(self._waiting))
-            self._waiting = None
-
-    async def _take(self, found: Outcome | EndpointsMoved) -> None:
-        async with self._busy:
-            await self._guarded(self._hear(found) if isinstance(found, Outcome) else self._move())
+            found = await self._news.get()
+            async with self._busy:
+                await self._guarded(self._hear(found) if isinstance(found, Outcome) else self._move())
 
     async def reload(self) -> None:
         """Makes the file's configuration live if it is good; keeps the last good one if not.
@@ -206,97 +189,98 @@ class LiveConfiguration:
             await self._guarded(self._reload())
 
     async def roll_back(self, number: int | None) -> None:
-        """Makes an entry of the history live until the file changes; without a number, the file. CannotRollBack."""
+        """Makes an entry of the history live until the file changes; without a number, the file. CannotRollBack.
+
+        Who asks may go away meanwhile: what was begun is done.
+        """
+        task = asyncio.create_task(self._release() if number is None else self._roll_back_to(number))
+        self._rollbacks.add(task)
+        task.add_done_callback(self._rollbacks.discard)
+        await asyncio.shield(task)
+
+    async def _release(self) -> None:
         async with self._busy:
-            if number is None:
-                await self._let_go("asked to")
-                await self._guarded(self._reload())
-            else:
-                await self._roll_back_to(number)
+            await self._let_go("asked to")
+            await self._guarded(self._reload())
+
+    async def _roll_back_to(self, number: int) -> None:
+        async with self._busy:
+            checked = await self._entry(number)
+            before = await self._past.pin(number)  # first: what is held is never dropped from the history
+            try:
+                await self._admit(checked, f"entry {number}", whole=True)
+            except BaseException as error:
+                await self._past.hold(before)
+                if isinstance(error, InvalidConfig):
+                    raise CannotRollBack(f"entry {number} cannot be live any more: {error}") from error
+                raise
+            self._pin = Pin(number, await self._past.digest(), self._clock.now())
+            self._errors, self._restored = (), ""
+            self._log.warning("rolled back: the file is not live until it changes", entry=number)
+
+    async def _entry(self, number: int) -> Checked:
+        try:
+            return await self._past.entry(number)
+        except InvalidConfig as error:
+            raise CannotRollBack(f"entry {number} cannot be made any more: {error}") from error
 
     async def _reload(self) -> None:
-        pin, self._waiting = self._pin, None
-        if pin is not None and await self._is_unchanged(pin):
-            await self._admit(await self._read_entry(pin.number))
-            return
-        if pin is not None:
-            await self._let_go("the file has changed")
-        await self._admit(await self._read_source())
-        self._restored = ""
+        pin = self._pin
+        if pin is not None and await self._past.holds(pin):
+            await self._admit(await self._past.entry(pin.number), f"entry {pin.number}")
+        else:
+            if pin is not None:
+                await self._let_go("the file has changed")
+            await self._admit(await self._read_source())
+            self._restored = ""
+        self._errors = ()
 
     async def _start_pinned(self) -> bool:
-        pin = await self._record.pinned()
+        pin = self._pin = await self._record.pinned()
         if pin is None:
             return False
-        self._pin = pin
-        if not await self._is_unchanged(pin):
+        if not await self._past.holds(pin):
             await self._let_go("the file has changed")
             return False
         try:
-            await self._admit(await self._read_entry(pin.number))
+            await self._admit(await self._past.entry(pin.number), f"entry {pin.number}")
         except (InvalidConfig, CannotRollBack) as error:
             await self._let_go(f"it cannot be made any more: {error}")
             return False
         self._log.warning("rolled back: the file is not live until it changes", entry=pin.number)
         return True
 
-    async def _resume(self, checked: Checked) -> bool:
-        """Makes the last good configuration live before this one, where they differ and the gateway is the same."""
-        good = await self._last_good()
+    async def _begin_beside(self, good: Checked | None, checked: Checked) -> None:
+        """Envoys run what was last good: its clusters stay for a while, and it is what is gone back to."""
         if good is None or good.loaded.inputs.digest == checked.loaded.inputs.digest:
-            return False
-        return good.admin_address == checked.admin_address and await self._admit_again(good)
+            return
+        try:
+            candidate = await self._gate.admitted(good, None)
+        except InvalidConfig as fault:
+            self._log.error("the last good configuration is not good any more", reason=str(fault))
+            return
+        unheard = {item.name: None for item in good.gateway.upstreams if item.kubernetes is not None}
+        self._before = Published(_located(candidate, unheard), candidate, None)
+        self._published = (self._before,)
+        self._publisher.begin_beside(self._before.release)
 
-    async def _restore(self, error: InvalidConfig) -> bool:
-        """Makes the last good configuration live where the file is broken; a preset is whatever is set now."""
-        good = await self._last_good()
-        if good is None or not await self._admit_again(good):
+    async def _restore(self, good: Checked, error: InvalidConfig) -> bool:
+        """Makes the last good configuration live where the file is broken."""
+        try:
+            await self._admit(good, "the last good configuration")
+        except InvalidConfig as fault:
+            self._log.error("the last good configuration is not good any more", reason=str(fault))
             return False
         self._rejected(error)
         self._restored = str(error.errors[0])
         self._log.error("the file is broken: started with the last good configuration", entry=self.published.number)
         return True
 
-    async def _last_good(self) -> Checked | None:
-        inputs = await self._record.last_good()
-        if inputs is None or inputs.path is None or inputs.path != self._reader.path:
-            return None
-        try:
-            return await asyncio.to_thread(self._reader.of_inputs, inputs)
-        except InvalidConfig as fault:
-            self._log.error("the last good configuration cannot be made any more", reason=str(fault))
-            return None
-
-    async def _admit_again(self, good: Checked) -> bool:
-        try:
-            await self._admit(good, source="the last good configuration")
-        except InvalidConfig as fault:
-            self._log.error("the last good configuration is not good any more", reason=str(fault))
-            return False
-        return True
-
-    async def _roll_back_to(self, number: int) -> None:
-        digest = await asyncio.to_thread(self._reader.digest)
-        try:
-            checked = await self._read_entry(number)
-            await self._admit(checked, source=f"entry {number}")
-        except InvalidConfig as error:
-            raise CannotRollBack(f"entry {number} cannot be made any more: {error}") from error
-        self._errors = ()
-        self._restored = ""
-        self._pin = Pin(number, digest, self._clock.now())
-        if not await self._record.pin(number, digest):
-            self._log.error("rolled back until the next start only", reason=self._record.reason)
-        self._log.warning("rolled back: the file is not live until it changes", entry=number)
-
-    async def _is_unchanged(self, pin: Pin) -> bool:
-        return await asyncio.to_thread(self._reader.digest) == pin.source_digest
-
     async def _let_go(self, why: str) -> None:
         if self._pin is not None:
             self._log.warning("the rollback ends: the file counts again", entry=self._pin.number, reason=why)
             self._pin = None
-            await self._record.pin(None)
+            await self._past.hold(None)
 
     async def _read_source(self) -> Checked:
         return await asyncio.to_thread(self._reader.read)
@@ -311,20 +295,14 @@ class LiveConfiguration:
             self._log.exception("the compiler failed")
             raise self._fault(error) from error
 
-    async def _read_entry(self, number: int) -> Checked:
-        texts = await self._record.texts(number)
-        if texts is None:
-            why = self._record.reason or f"the history has no entry {number}: `tollgate history` lists them"
-            raise NoSuchEntry(why)
-        if not texts or self._reader.path is None:
-            raise CannotRollBack("it was made of the environment's variables, which are no file to go back to")
-        return await asyncio.to_thread(self._reader.of_texts, self._reader.path, texts)
-
-    async def _admit(self, checked: Checked, source: str | None = None) -> None:
-        """Publishes what may go live of a configuration; InvalidConfig where that is nothing."""
+    async def _admit(self, checked: Checked, source: str | None = None, *, whole: bool = False) -> None:
+        """Publishes what may go live of a configuration; InvalidConfig where that is nothing, or not `whole`."""
         began = self._clock.monotonic()
         self._refuse_a_moved_admin_address(checked)
-        candidate = await self._gate.admitted(checked, None if self._live is None else self._live.candidate)
+        last = self._live or self._before
+        candidate = await self._gate.admitted(checked, None if last is None else last.candidate)
+        if whole:
+            _check_whole(candidate)
         await self._publish(candidate, source or self.source, began)
 
     async def _publish(self, candidate: Candidate, source: str, began: float) -> None:
@@ -334,12 +312,12 @@ class LiveConfiguration:
         is_new = before is None or release != before.release
         if is_new:
             self._publisher.publish(release)
-            self._since = self._clock.now()
+            self._since, self._is_taken = self._clock.now(), False
         inputs, held = candidate.checked.loaded.inputs, tuple(map(str, candidate.held))
-        number = await self._record.accepted(source, inputs, Result.SENT if is_new else _result(candidate), held)
+        result = _result(candidate) if self._is_taken else Result.SENT
+        number = await self._record.accepted(source, inputs, result, held)
         self._is_live(Published(release if is_new or before is None else before.release, candidate, number))
         self.files = candidate.checked.loaded.files
-        self._errors = ()
         self._metrics.held_back.tell(candidate.held)
         for item in candidate.held:
             self._log.error("held back", error=str(item))
@@ -383,7 +361,7 @@ class LiveConfiguration:
     async def _stands(self, found: Published, outcome: Outcome) -> None:
         if not any(verdict.cluster == ENVOY_NODE_CLUSTER and verdict.accepts for verdict in outcome.verdicts):
             return
-        self._is_taken = True
+        self._is_taken = self._is_taken or found is self._live
         if found.number is not None:
             inputs, held = found.candidate.checked.loaded.inputs, tuple(map(str, found.candidate.held))
             await self._record.decided(found.number, inputs, _result(found.candidate), held)
@@ -395,10 +373,15 @@ class LiveConfiguration:
         began = self._clock.monotonic()
         try:
             candidate = await self._gate.without_refused(outcome, refused.candidate, last)
+            if self._pin is not None:
+                _check_whole(candidate)  # a rollback is live as it was, or not at all
             await self._publish(candidate, self.source, began)
         except InvalidConfig:
             if refused.number is not None:
                 await self._record.decided(refused.number, refused.candidate.checked.loaded.inputs, Result.REFUSED, ())
+            await self._let_go("it is refused")
+            self._endpoints.watch(self.published.candidate.gateway.upstreams)
+            await self._move()
             raise
 
     def _of(self, release: Release) -> Published | None:
@@ -446,6 +429,12 @@ class LiveConfiguration:
 def _located(candidate: Candidate, moving: Moving) -> Release:
     """The candidate's release with the endpoints that others tell."""
     return Release(with_endpoints(candidate.release.envoy, moving), candidate.release.policies)
+
+
+def _check_whole(candidate: Candidate) -> None:
+    """InvalidConfig where a part of the candidate is held back."""
+    if candidate.held:
+        raise InvalidConfig([item.error for item in candidate.held], candidate.checked.loaded.files)
 
 
 def _result(candidate: Candidate) -> Result:

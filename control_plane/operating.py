@@ -62,8 +62,8 @@ class LiveOperations:
 
     async def running(self, key: bytes) -> Running:
         """What is live, secrets hashed with this key."""
-        found, nodes = self._live.published, node_reports(self._ads.statuses())
-        return await asyncio.to_thread(running, found.candidate.checked, found.release, self._wiring, key, nodes)
+        found, nodes = self._live.published.candidate, node_reports(self._ads.statuses())
+        return await asyncio.to_thread(running, found.checked, found.release, self._wiring, key, nodes)
 
 
 def _held(item: HeldBack) -> HeldBackReport:

@@ -75,9 +75,18 @@ def refused_by_all(
     """What is refused by a whole group, by type; `asked` has the types that each node asked for."""
     return tuple(
         found
-        for group in sorted({verdict.group for verdict in verdicts})
-        for found in _refused_by([item for item in verdicts if item.group == group], asked, served.visible_to(group))
+        for members in _groups(verdicts, served)
+        for found in _refused_by(members, asked, served.visible_to(members[0].group))
     )
+
+
+def _groups(verdicts: Iterable[NodeVerdict], served: Snapshot) -> Iterable[Sequence[NodeVerdict]]:
+    """Nodes by group. Those of groups that nothing names see the same as those of none, and are one group."""
+    named = {group for held in served.resources.values() for item in held.values() for group in item.groups}
+    found: dict[str, list[NodeVerdict]] = {}
+    for verdict in verdicts:
+        found.setdefault(verdict.group if verdict.group in named else "", []).append(verdict)
+    return [found[group] for group in sorted(found)]
 
 
 def _refused_by(

@@ -30,6 +30,8 @@ ENVOYS_SECONDS = 2.0
 LINGER_SECONDS = 3.0
 # Late verdicts that come together are looked at together.
 LATE_SECONDS = 0.05
+# In which Envoys come back to a control plane that was away: their longest pause, and a little more.
+RETURN_SECONDS = 35.0
 # So many releases that nobody refused are kept to go back to.
 KEPT = 4
 
@@ -73,12 +75,21 @@ class Publisher:
         self._tell = judged
         self._wanted: Release | None = None
         self._served = Release(EMPTY, EMPTY)
+        self._earlier: Release | None = None  # what consumers may run from before this process began
         self._live: _Live | None = None  # the release whose verdicts are heard, in time or late
         self._good: tuple[_Live, ...] = ()  # those before it that nobody refused; the last one is next
         self._movement = ads.movement()
         self._unused_since: dict[Key, float] = {}  # what is served beside it, for requests that are on their way
         self._news = asyncio.Event()
         self._done = asyncio.Event()
+
+    def begin_beside(self, earlier: Release) -> None:
+        """Before the first release: consumers may run this one, and need its clusters until they have come back.
+
+        It is also what is gone back to where they all refuse the first.
+        """
+        self._earlier = earlier
+        self._good = (_Live(earlier, stood=True, proven=True),)
 
     def publish(self, release: Release) -> None:
         """Makes this the release to roll out; one that is under way gives up its waits."""
@@ -119,14 +130,15 @@ class Publisher:
 
     async def _roll_out(self, wanted: Release) -> None:
         before = self._served
+        beside = self._earlier if self._earlier is not None and before.envoy is EMPTY else before
         self._last_word()
-        self._serve(Release(before.envoy, union(before.policies, wanted.policies)))
+        self._serve(Release(before.envoy, union(beside.policies, wanted.policies)))
         if not await self._judged(SERVICES.cluster, SERVICES_SECONDS):
             return
         if refused := self._refused(SERVICES.cluster, self._served.policies):
             self._withdraw(wanted, before, refused)
             return
-        self._serve(Release(with_referred(wanted.envoy, before.envoy), self._served.policies))
+        self._serve(Release(with_referred(wanted.envoy, beside.envoy), self._served.policies))
         self._succeed(wanted)
         if not await self._judged(ENVOYS.cluster, ENVOYS_SECONDS):
             return
@@ -205,7 +217,12 @@ class Publisher:
         if self._live is not None:
             now = self._clock.monotonic()
             unused = _keys(self._served) - _keys(self._live.release)
-            self._unused_since = {key: self._unused_since.get(key, now) for key in unused}
+            since = dict.fromkeys(unused, now)
+            if self._earlier is not None:
+                late = now + max(0.0, RETURN_SECONDS - self._linger)
+                since.update(dict.fromkeys(unused & _keys(self._earlier), late))
+                self._earlier = None
+            self._unused_since = {key: self._unused_since.get(key, at) for key, at in since.items()}
 
     def _withdraw(self, wanted: Release, before: Release, refused: tuple[NodeRefusal, ...]) -> None:
         """Routes of a release whose policies are refused would be judged by the old ones: none of it goes live."""

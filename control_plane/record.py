@@ -55,8 +55,12 @@ class Record:
 
     async def pin(self, number: int | None, source_digest: str = "") -> bool:
         """Holds an entry, or lets go of it; False where that cannot be kept."""
-        await self._asked(lambda: self._history.pin(number, source_digest))
-        return not self._reason
+
+        def kept() -> bool:
+            self._history.pin(number, source_digest)
+            return True
+
+        return await self._asked(kept) is True
 
     async def entries(self, limit: int) -> tuple[Entry, ...]:
         """The newest, the newest first."""

@@ -24,6 +24,8 @@ from tollgate_cli.supervisor.layout import layout
 TOKEN_VARIABLE: Final = "TOLLGATE_ADMIN_TOKEN"  # noqa: S105 - the name of a variable
 # An answer of ten thousand routes takes seconds to make.
 SECONDS: Final = 60.0
+# Numbers travel as uint32.
+LARGEST_NUMBER: Final = 2**32 - 1
 CHANNEL_OPTIONS: Final = (("grpc.max_receive_message_length", 64 << 20), ("grpc.enable_http_proxy", 0))
 
 T = TypeVar("T")

@@ -9,7 +9,16 @@ import typer
 
 from control_plane.operations import HistoryEntry, HistoryReport, NodeResult, as_json
 from service_kit.settings import environment
-from tollgate_cli.connection import AsJson, ControlPlane, NoGateway, StateDir, connection, fail, printable
+from tollgate_cli.connection import (
+    LARGEST_NUMBER,
+    AsJson,
+    ControlPlane,
+    NoGateway,
+    StateDir,
+    connection,
+    fail,
+    printable,
+)
 from tollgate_cli.table import moment, table
 from tollgate_pb.tollgate.admin.v1 import admin_pb2 as admin_pb
 
@@ -18,7 +27,7 @@ COLUMNS = ("NUMBER", "TIME", "HASH", "SOURCE", "RESULT", "NODES")
 
 def history(
     *,
-    limit: Annotated[int, typer.Option(min=1, help="How many entries, the newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=LARGEST_NUMBER, help="How many entries, the newest first.")] = 20,
     as_json_: AsJson = False,
     state_dir: StateDir = Path(".tollgate"),
     control_plane: ControlPlane = None,

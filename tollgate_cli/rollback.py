@@ -8,13 +8,25 @@ import typer
 
 from control_plane.operations import RollbackResult, as_json
 from service_kit.settings import environment
-from tollgate_cli.connection import AsJson, ControlPlane, NoGateway, StateDir, connection, fail, printable
+from tollgate_cli.connection import (
+    LARGEST_NUMBER,
+    AsJson,
+    ControlPlane,
+    NoGateway,
+    StateDir,
+    connection,
+    fail,
+    printable,
+)
 from tollgate_pb.tollgate.admin.v1 import admin_pb2 as admin_pb
 
 
 def rollback(
     number: Annotated[
-        int | None, typer.Argument(min=1, help="The number of an entry of `tollgate history`.", show_default=False)
+        int | None,
+        typer.Argument(
+            min=1, max=LARGEST_NUMBER, help="The number of an entry of `tollgate history`.", show_default=False
+        ),
     ] = None,
     *,
     release: Annotated[bool, typer.Option("--release", help="Go back to what the file says.")] = False,

@@ -76,13 +76,13 @@ class FileSource:
     async def _looks_without_fail(self) -> AsyncGenerator[frozenset[Path], None]:
         """Looks at the files all the same where the system tells of no changes.
 
-        A directory may vanish in this moment, and a user may have only so many watches (inotify(7)).
+        A directory may vanish in this moment, a name may not be UTF-8, and a user has so many watches only (inotify).
         """
         try:
             async with aclosing(self._looks()) as looks:
                 async for files in looks:
                     yield files
-        except (OSError, WatchfilesRustInternalError):
+        except (OSError, WatchfilesRustInternalError, ExceptionGroup):  # the group is that of the watching thread
             await asyncio.sleep(LOOK_ANYWAY_MS / 1000)
             yield frozenset(await self._settled(None))
 
@@ -151,11 +151,11 @@ def _stamps(path: Path, named: Iterable[Path]) -> Stamps:
 
 
 def _listed(path: Path) -> tuple[Path, ...]:
-    """The files of the configuration; none where they cannot be listed, which the reader will say."""
+    """The files of the configuration; where they cannot be listed a name that is none, since that is news too."""
     try:
         return configuration_files(path)
     except UnreadableFile:
-        return ()
+        return (path / "*",)
 
 
 def _all_directories(path: Path, named: Iterable[Path]) -> frozenset[Path]:

@@ -1,7 +1,12 @@
 """A live configuration whose publisher and consumers are the test's."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -11,12 +16,17 @@ from control_plane.endpoints.watcher import EndpointWatcher
 from control_plane.gate.gate import Gate
 from control_plane.history.history import FILE_NAME, History
 from control_plane.live import EndpointsMoved, LiveConfiguration, News
+from control_plane.outcome import NodeRefusal
 from control_plane.publisher import Publisher
 from control_plane.reader import Reader
 from control_plane.record import Record
+from control_plane.server.status import Refusal
+from control_plane.snapshot import Release
+from control_plane.xds.names import ROUTES_TYPE
 from service_kit.clock import Clock
-from service_kit.log import Logger
-from tests.support.compiled import WIRING
+from service_kit.log import Logger, configure_logs
+from tests.support.clock import StillClock
+from tests.support.compiled import WIRING, written
 
 
 def live_configuration(
@@ -43,3 +53,69 @@ def live_configuration(
     gate = Gate(compiler, envoy, reader.place)
     live = LiveConfiguration(reader, gate, publisher, news, endpoints, record, log=log, clock=clock, registry=registry)
     return live, news
+
+
+class Published:
+    """Stands where the publisher does and keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.releases: list[Release] = []
+        self.earlier: Release | None = None
+        self.broken: Exception | None = None
+
+    def begin_beside(self, earlier: Release) -> None:
+        self.earlier = earlier
+
+    def publish(self, release: Release) -> None:
+        if self.broken:
+            raise self.broken
+        self.releases.append(release)
+
+    @property
+    def routes(self) -> list[str]:
+        return [release.envoy.version(ROUTES_TYPE) for release in self.releases]
+
+
+@dataclass(frozen=True)
+class World:
+    live: LiveConfiguration
+    folder: Path
+    published: Published
+    registry: CollectorRegistry
+    clock: StillClock
+    logs: StringIO
+    news: News
+
+    def write(self, content: Any) -> None:
+        written(self.folder, content)
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, labels)
+
+    @property
+    def route_names(self) -> list[str]:
+        return [item.name for item in self.live.current.gateway.routes]
+
+
+def world(folder: Path, content: Any, envoy: Path | None = None) -> World:
+    file, published, registry, clock, logs = (
+        written(folder, content), Published(), CollectorRegistry(), StillClock(), StringIO(),
+    )  # fmt: skip
+    log = configure_logs("control_plane", stream=logs)
+    live, news = live_configuration(file, published, log=log, clock=clock, registry=registry, envoy=envoy)
+    return World(live, folder, published, registry, clock, logs, news)
+
+
+@asynccontextmanager
+async def hearing(live: LiveConfiguration) -> AsyncIterator[None]:
+    """Takes what consumers say, as long as the test lasts."""
+    task = asyncio.create_task(live.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def refusal(type_url: str, message: str, *names: str) -> NodeRefusal:
+    return NodeRefusal("node-1", "", Refusal(type_url, "a-version", "a-nonce", message, 0.0, names))

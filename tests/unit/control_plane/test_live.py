@@ -1,30 +1,22 @@
 """A good change goes live, a bad one changes nothing and is seen."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from control_plane.config.errors import InvalidConfig
-from control_plane.live import LiveConfiguration, News
-from control_plane.outcome import NodeRefusal, Outcome
-from control_plane.server.status import Refusal
-from control_plane.snapshot import Release
+from control_plane.outcome import Outcome
 from control_plane.xds.names import ROUTES_TYPE
 from service_kit.contract import AUTHZ_POLICY_TYPE
-from service_kit.log import configure_logs
-from tests.support.clock import StillClock
-from tests.support.compiled import config, route, snapshots, written
+from tests.support.compiled import config, route, snapshots
 from tests.support.envoy import envoy_binary
 from tests.support.eventually import eventually
-from tests.support.live import live_configuration
+from tests.support.live import World, hearing, refusal
+from tests.support.live import world as world_of
 
 GOOD = config(routes=[route()])
 BETTER = config(routes=[route(), route("more", "/more")])
@@ -33,75 +25,16 @@ INVALID = "version: 1\nlisteners: {public: {address: 127.0.0.1:8800}}\nrutes: []
 PICKY = "#!/bin/sh\nif grep -q unwanted \"$4\"; then echo '[x] Envoy dislikes it' >&2; exit 1; fi\n"
 
 
-class Published:
-    """Stands where the publisher does and keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.releases: list[Release] = []
-        self.broken: Exception | None = None
-        self.refusals: tuple[str, ...] = ()
-
-    def publish(self, release: Release) -> None:
-        if self.broken:
-            raise self.broken
-        self.releases.append(release)
-
-    @property
-    def routes(self) -> list[str]:
-        return [release.envoy.version(ROUTES_TYPE) for release in self.releases]
-
-
-@dataclass(frozen=True)
-class World:
-    live: LiveConfiguration
-    folder: Path
-    published: Published
-    registry: CollectorRegistry
-    clock: StillClock
-    logs: StringIO
-    news: News
-
-    def write(self, content: Any) -> None:
-        written(self.folder, content)
-
-    def metric(self, name: str, **labels: str) -> float | None:
-        return self.registry.get_sample_value(name, labels)
-
-    @property
-    def route_names(self) -> list[str]:
-        return [item.name for item in self.live.current.gateway.routes]
-
-
-def world(folder: Path, content: Any, envoy: Path | None = None) -> World:
-    file, published, registry, clock, logs = (
-        written(folder, content), Published(), CollectorRegistry(), StillClock(), StringIO(),
-    )  # fmt: skip
-    log = configure_logs("control_plane", stream=logs)
-    live, news = live_configuration(file, published, log=log, clock=clock, registry=registry, envoy=envoy)
-    return World(live, folder, published, registry, clock, logs, news)
+def world(folder: Path, content: Any = None, envoy: Path | None = None) -> World:
+    return world_of(folder, GOOD if content is None else content, envoy)
 
 
 @asynccontextmanager
-async def started(folder: Path, content: Any = GOOD, envoy: Path | None = None) -> AsyncIterator[World]:
+async def started(folder: Path, content: Any = None, envoy: Path | None = None) -> AsyncIterator[World]:
     found = world(folder, content, envoy)
     await found.live.start()
     found.clock.advance(60)
     yield found
-
-
-@asynccontextmanager
-async def hearing(live: LiveConfiguration) -> AsyncIterator[None]:
-    """Takes what consumers say, as long as the test lasts."""
-    task = asyncio.create_task(live.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def refusal(type_url: str, message: str, *names: str) -> NodeRefusal:
-    return NodeRefusal("node-1", "", Refusal(type_url, "a-version", "a-nonce", message, 0.0, names))
 
 
 def version(content: Any) -> str:

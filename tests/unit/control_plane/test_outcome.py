@@ -9,7 +9,14 @@ from control_plane.xds.names import CLUSTER_TYPE, LISTENER_TYPE, ROUTES_TYPE
 from service_kit.contract import ENVOY_NODE_CLUSTER
 
 BODY = resource(CLUSTER_TYPE, "c", b"body")
-SERVED = snapshot([BODY, resource(LISTENER_TYPE, "l", b"body"), resource(ROUTES_TYPE, "r", b"body")])
+SERVED = snapshot(
+    [
+        BODY,
+        resource(LISTENER_TYPE, "edge", b"", groups=frozenset({"edge"})),
+        resource(LISTENER_TYPE, "l", b"body"),
+        resource(ROUTES_TYPE, "r", b"body"),
+    ]
+)
 IN_USE = "Error adding/updating listener(s) public: cannot bind '127.0.0.1:80': Address already in use\n"
 ASKED = frozenset({CLUSTER_TYPE, LISTENER_TYPE, ROUTES_TYPE})
 
@@ -44,6 +51,9 @@ def refusers(*verdicts: NodeVerdict, served: Snapshot = SERVED, asked: dict[str,
         pytest.param([verdict("a", refusal()), verdict("b", settled=False)], ["a"], id="one has not judged yet"),
         pytest.param(
             [verdict("a", refusal(), group="edge"), verdict("b")], ["a"], id="a group refuses what others run"
+        ),
+        pytest.param(
+            [verdict("a", refusal(), group="of its own"), verdict("b")], [], id="a group that nothing names is none"
         ),
         pytest.param([verdict("a", refusal(IN_USE, LISTENER_TYPE))], [], id="its own port"),
         pytest.param([verdict("a", refusal(version="an older one"))], [], id="of what is not served any more"),

@@ -193,7 +193,9 @@ def test_a_rollback_that_cannot_be(error: CannotRollBack) -> None:
         pytest.param(("rollback",), id="nothing to go back to"),
         pytest.param(("rollback", "3", "--release"), id="two places to go to"),
         pytest.param(("rollback", "0"), id="no number"),
+        pytest.param(("rollback", "99999999999"), id="a number that no entry can have"),
         pytest.param(("history", "--limit", "0"), id="no entries"),
+        pytest.param(("history", "--limit", "99999999999"), id="more entries than can be told"),
         pytest.param(("status", "now"), id="an argument"),
     ],
 )

@@ -45,7 +45,7 @@ async def test_history(query: str, numbers: list[int]) -> None:
     assert [entry["number"] for entry in report["entries"]] == numbers
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", "many", "٣", "99999999999"])
+@pytest.mark.parametrize("limit", ["0", "-1", "many", "٣", "99999999999", "9" * 5000])
 async def test_a_limit_that_is_none(limit: str) -> None:
     async with client(StandIn()) as http:
         response = await http.get("/history", headers=BEARER, params={"limit": limit})
@@ -67,6 +67,7 @@ async def test_rollback(body: Any, asked: int | None) -> None:
     [
         b"", b"{", b"\xff", b"[]", b"{}", b"3", b"null", b'{"number": "3"}', b'{"number": 0}', b'{"number": true}',
         b'{"number": 3.0}', b'{"number": 3, "release": true}', b'{"release": false}', b'{"number": 99999999999}',
+        2_000 * b"[", b'{"release": true}' + 10_000 * b" ", b'{"number": ' + 4_000 * b"9" + b"}",
     ],
 )  # fmt: skip
 async def test_a_body_that_asks_for_nothing(body: bytes) -> None:
