@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test conformance test-containers images bench check fmt format lint types imports generated gen golden lock clean
+.PHONY: help setup dev run test conformance test-containers images bench bench-xds check fmt format lint types imports generated gen golden lock clean
 BIN := .venv/bin
 export PYTHON ?= python3
 
@@ -16,13 +16,16 @@ run: setup ## the quickstart: gateway, agents, login and language model; STATE_D
 	@exec $(BIN)/python -m examples.quickstart.run $(if $(STATE_DIR),--state-dir "$(STATE_DIR)")
 
 test: dev ## the tests; ARGS=... are pytest's
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 conformance: dev ## tests every statement of docs/xds-conformance.md on three kinds of clients, and prints the table
 	@$(BIN)/python -m tests.conformance --edits 1000 $(ARGS)
 
 bench: dev ## what a request costs, side by side with bare Envoy, in four minutes; ARGS=--quick for a look
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-xds: dev ## what a change costs, from the file to the last client's ACK, in ten minutes; ARGS=--quick for a look
+	@$(BIN)/python -m bench.xds $(ARGS)
 
 images: ## the container images; ARGS=... are docker build's
 	@scripts/images.sh $(ARGS)
