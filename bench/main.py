@@ -26,7 +26,7 @@ LATEST = Path(__file__).parent / "results" / "latest.json"
 def main() -> None:
     """Exits with 0 and figures, or with 1 and the reason why there are none."""
     options = parsed(sys.argv[1:])
-    signal.signal(signal.SIGTERM, _stop)  # so that nothing that was started is left
+    signal.signal(signal.SIGTERM, stop)  # so that nothing that was started is left
     try:
         run(options, sys.argv[1:])
     except (LoadFailed, ProcessEnded) as error:
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace, argv: Sequence[str]) -> None:
     """Measures and writes."""
     clock = SystemClock()
     started = load_average()
-    results = measured(SUITES[options.suite], effort(options), clock, _tell)
+    results = measured(SUITES[options.suite], effort(options), clock, tell)
     facts = {
         "command": " ".join(["make bench", *([f"ARGS={' '.join(argv)!r}"] if argv else [])]),
         **machine(envoy_binary(environment()), clock),
@@ -73,9 +73,9 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _tell(text: str) -> None:
+def tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
+def stop(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit("stopped")

@@ -93,24 +93,24 @@ def _cpu_table(results: Results) -> str:
         rows.append(
             [
                 item.variant.name,
-                _spread(ratio(busy, base_busy), 1, 2),
-                _spread(figure(busy), MICROSECONDS, 0),
+                spread(ratio(busy, base_busy), 1, 2),
+                spread(figure(busy), MICROSECONDS, 0),
                 *(_median((round_.busy_cpu.get(name) for round_ in item.rounds), MICROSECONDS, 0) for name in names),
-                _spread(ratio(paced, base_paced), 1, 2),
+                spread(ratio(paced, base_paced), 1, 2),
                 _median(paced, MICROSECONDS, 0),
                 f"{sum(item.idle.values()) * MILLISECONDS:.1f}",
             ]
         )
     against, rate = f"x {results.suite.baseline}", f"at {results.effort.rate:g}/s"
-    return _table(["", against, "all", *names, f"{rate}: {against}", f"{rate}: all", "idle"], rows)
+    return table(["", against, "all", *names, f"{rate}: {against}", f"{rate}: all", "idle"], rows)
 
 
 def _latency_table(results: Results) -> str:
     rows = [
         [
             item.variant.name,
-            *(_spread(ratio(_latencies(item, rank), _latencies(results.baseline, rank)), 1, 2) for rank in PERCENTILES),
-            *(_spread(figure(_latencies(item, rank)), MILLISECONDS, 2) for rank in PERCENTILES),
+            *(spread(ratio(_latencies(item, rank), _latencies(results.baseline, rank)), 1, 2) for rank in PERCENTILES),
+            *(spread(figure(_latencies(item, rank)), MILLISECONDS, 2) for rank in PERCENTILES),
             _median((round_.lag[PERCENTILES[-1]] for round_ in item.rounds), MILLISECONDS, 2),
             _median((round_.generator_cpu for round_ in item.rounds), MICROSECONDS, 0),
         ]
@@ -118,7 +118,7 @@ def _latency_table(results: Results) -> str:
     ]
     ratios = [f"p{rank} x {results.suite.baseline}" for rank in PERCENTILES]
     times = [f"p{rank}" for rank in PERCENTILES]
-    return _table(["", *ratios, *times, f"late p{PERCENTILES[-1]}", "generator"], rows)
+    return table(["", *ratios, *times, f"late p{PERCENTILES[-1]}", "generator"], rows)
 
 
 def _totals(item: Measured) -> tuple[list[float], list[float]]:
@@ -144,15 +144,15 @@ def _memory_table(results: Results) -> str:
         ]
         for item in served
     ]
-    return _table(["", "all", *names], rows)
+    return table(["", "all", *names], rows)
 
 
 def _probe_table(results: Results) -> str:
     rows = [
-        [probe.name, _spread(figure(results.probes[probe.name]), MILLISECONDS, 0), probe.shows]
+        [probe.name, spread(figure(results.probes[probe.name]), MILLISECONDS, 0), probe.shows]
         for probe in results.suite.probes
     ]
-    return _table(["", "ms", ""], rows)
+    return table(["", "ms", ""], rows)
 
 
 def _served(results: Results) -> list[Measured]:
@@ -164,7 +164,7 @@ def _process_names(served: Iterable[Measured]) -> list[str]:
     return list(dict.fromkeys(name for item in served for name in item.after))
 
 
-def _spread(value: Figure, scale: float, digits: int) -> str:
+def spread(value: Figure, scale: float, digits: int) -> str:
     median, low, high = (f"{number * scale:.{digits}f}" for number in (value.median, value.low, value.high))
     return f"{median} ({low}-{high})"
 
@@ -180,6 +180,6 @@ def _grown(before: Iterable[Memory], after: Iterable[Memory]) -> str:
     return f"{new:.0f} ({new - old:+.1f})"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     rule = ["---", *("---:" for _ in head[1:])]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))

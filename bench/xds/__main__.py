@@ -1,0 +1,3 @@
+from bench.xds.main import main
+
+main()
