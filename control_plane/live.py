@@ -62,7 +62,7 @@ class Metrics:
             "tollgate_config_rolled_back", "1 while an earlier configuration is live on purpose", registry=registry
         )
         self.compiled = Histogram(
-            "tollgate_config_compile_seconds", "From a changed file to a publishable snapshot",
+            "tollgate_config_compile_seconds", "From what was read to a published snapshot",
             buckets=COMPILE_BUCKETS, registry=registry,
         )  # fmt: skip
         self.certificates = Expiry(registry)

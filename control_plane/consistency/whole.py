@@ -50,7 +50,7 @@ class Inspector:
         self._listeners = Listeners()
         self._limits = Limits()
         self._right: Reused[bytes, _Right] = Reused()
-        self._there: Surroundings | None = None
+        self._there: tuple[Surroundings, ...] = ()  # of a whole gateway, and of the part that was tried before it
 
     def begin(self) -> None:
         """From here on, another configuration's snapshot is at hand."""
@@ -76,9 +76,9 @@ class Inspector:
         yield from group_faults(snapshot)
         yield from chain_problems(listeners, snapshot)
         there = surroundings(clusters, listeners, self._limits.of(policies))
-        if self._there == there:
-            there = self._there  # told by identity that nothing is different
-        self._there = there
+        # Told by identity that nothing is different.
+        there = next((known for known in self._there if known == there), there)
+        self._there = (there, *(known for known in self._there if known is not there))[:2]
         for item in snapshot.of(names.ROUTES_TYPE).values():
             yield from self._routing_faults(item.body, there)
 

@@ -22,7 +22,7 @@ from control_plane.config.files import Digest, Stamp, UnreadableFile, configurat
 from control_plane.sources.writers import Writers
 
 # Noise of one edit is heard as one event.
-QUIET_MS: Final = 50
+QUIET_MS: Final = 20
 LONGEST_MS: Final = 1_000
 # So often files are looked at though nothing was heard: inotify is silent on network mounts, about a directory that is
 # deleted and made again, and in the moment between two watches. A millisecond longer for each file: thousands of them
