@@ -13,7 +13,8 @@ from typing import Final
 from control_plane.server.status import NodeVerdict, Refusal
 from control_plane.server.wire import unquoted
 from control_plane.snapshot import Release, Snapshot
-from control_plane.xds.names import LISTENER_TYPE
+from control_plane.virtual_hosts import with_virtual_hosts
+from control_plane.xds.names import LISTENER_TYPE, ROUTES_TYPE, VIRTUAL_HOST_TYPE
 
 # How Envoy 1.40 begins what it says of several resources, each in a line of its own, after a comma or a line break.
 LISTED: Final = re.compile(r"Error adding/updating (?:listener|cluster)\(s\) ")
@@ -105,12 +106,18 @@ def _refused_by(
 
 def _counts(refusal: Refusal, seen: Snapshot) -> bool:
     """Whether it is about what is served now, and not the node's own."""
-    return refusal.version == seen.version(refusal.type_url) and not own_fault(refusal)
+    served = {view.version(refusal.type_url) for view in (seen, with_virtual_hosts(seen))}
+    return refusal.version in served and not own_fault(refusal)
 
 
 def _accepts(verdict: NodeVerdict, type_url: str, asked: Mapping[str, AbstractSet[str]]) -> bool:
     """Whether a node that does not refuse the type runs it, and has not merely not answered yet."""
-    return verdict.settled and type_url in asked.get(verdict.node, frozenset())
+    types = asked.get(verdict.node, frozenset())
+    if type_url == VIRTUAL_HOST_TYPE and type_url not in types:  # it has the same routes, in the table
+        return not any(item.type_url == ROUTES_TYPE for item in verdict.refusals) and _accepts(
+            verdict, ROUTES_TYPE, asked
+        )
+    return verdict.settled and type_url in types
 
 
 def judged_by(verdicts: Iterable[NodeVerdict]) -> frozenset[tuple[str, ...]]:

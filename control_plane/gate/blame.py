@@ -3,7 +3,8 @@
 What Envoy 1.40 says, as seen: of listeners always the names; of clusters the name where it fails to build one, and none
 where a field is out of bounds; of routes the place by index where a field is out of bounds, and else no name, but the
 text it stumbled over: an expression that is too large, an address, a command of a format. Secrets, endpoints and limits
-are known by what the refused push held. Where nothing is named, all that changed of the refused type is blamed.
+are known by what the refused push held. A virtual host is quoted where a field is out of bounds, its name with it.
+Where nothing is named, all that changed of the refused type is blamed.
 """
 
 import re
@@ -13,6 +14,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Final
 
+from envoy.config.route.v3 import route_components_pb2 as route_pb
 from envoy.config.route.v3 import route_pb2 as route_configuration_pb
 
 from control_plane.gate.parts import LISTENERS, ROUTES, UPSTREAMS, Blame, Element, Part
@@ -20,6 +22,7 @@ from control_plane.ir.model import Forward, Route
 from control_plane.outcome import NodeRefusal, Outcome, refused_names, told
 from control_plane.server.status import Refusal
 from control_plane.snapshot import Snapshot
+from control_plane.virtual_hosts import with_virtual_hosts
 from control_plane.xds import names
 from service_kit import contract
 
@@ -29,9 +32,12 @@ KIND_OF: Final[Mapping[str, str]] = {
     names.ENDPOINTS_TYPE: UPSTREAMS,
     names.LISTENER_TYPE: LISTENERS,
     names.ROUTES_TYPE: ROUTES,
+    names.VIRTUAL_HOST_TYPE: ROUTES,
 }
 OF_ENVOY: Final = frozenset({*KIND_OF, names.SECRET_TYPE})
 PLACE: Final = re.compile(r"VirtualHosts\[(\d+)\].*?Routes\[(\d+)\]", re.DOTALL)
+PLACE_IN_HOST: Final = re.compile(r"VirtualHostValidationError\.Routes\[(\d+)\]")
+HOST: Final = re.compile(r"virtual host '[^']*'")  # what says which it is names no route, though routes name it
 # A word of the language may stand in any message; what is looked for has something that words have not.
 NO_WORD: Final = re.compile(r"[^A-Za-z_]")
 SHORTEST: Final = 4
@@ -69,14 +75,14 @@ def _named(
     refusal: Refusal, seen: Snapshot, suspects: Mapping[Part, Element], before: Mapping[Part, Element]
 ) -> Iterator[Part]:
     owners = {part for name in refused_names(refusal) for part in _owners(refusal.type_url, name)}
-    if refusal.type_url != names.ROUTES_TYPE:
+    if KIND_OF.get(refusal.type_url) != ROUTES:
         yield from sorted(owners & suspects.keys())
         return
     routes = {part: item for part, item in suspects.items() if isinstance(item, Route)}
-    if placed := _placed(refusal, seen) & routes.keys():
+    if placed := _placed(refusal, seen, routes.keys()):
         yield from sorted(placed)
         return
-    message = told(refusal.message)
+    message = HOST.sub("", told(refusal.message))
     for part, route in routes.items():
         if _is_quoted(route.name, message) or any(
             _stands_in(text, message) for text in _texts(route) - _texts(before.get(part))
@@ -104,23 +110,37 @@ def _owners(type_url: str, name: str) -> Iterator[Part]:
         yield Part(f"{section}s", rest.rpartition(":")[0])
 
 
-def _placed(refusal: Refusal, seen: Snapshot) -> frozenset[Part]:
-    """The route at the place that the message tells: virtual host and route by index."""
-    found = PLACE.search(refusal.message)
-    if found is None:
+def _placed(refusal: Refusal, seen: Snapshot, suspects: AbstractSet[Part]) -> frozenset[Part]:
+    """The route at the place that the message tells: virtual host by index or name, and route by index."""
+    if refusal.type_url == names.VIRTUAL_HOST_TYPE:
+        found = frozenset(_placed_in_hosts(refusal, with_virtual_hosts(seen))) & suspects
+        return found if len(found) == 1 else frozenset()  # a place in one of several hosts says nothing of the others
+    if (place := PLACE.search(refusal.message)) is None:
         return frozenset()
-    host, route = map(int, found.groups())
-    return frozenset(part for name in refusal.names if (part := _at(seen, name, host, route)) is not None)
+    host, route = map(int, place.groups())
+    return frozenset(part for name in refusal.names for part in _at(seen, name, host, route)) & suspects
 
 
-def _at(seen: Snapshot, name: str, host: int, route: int) -> Part | None:
-    item = seen.of(names.ROUTES_TYPE).get(name)
-    if item is None:
-        return None
-    hosts = route_configuration_pb.RouteConfiguration.FromString(item.body).virtual_hosts
-    if host >= len(hosts) or route >= len(hosts[host].routes):
-        return None
-    return Part(ROUTES, hosts[host].routes[route].name.removesuffix(names.preflight("")))
+def _placed_in_hosts(refusal: Refusal, seen: Snapshot) -> Iterator[Part]:
+    if (place := PLACE_IN_HOST.search(refusal.message)) is None:
+        return
+    route = int(place.group(1))
+    quoted = [name for name in refusal.names if _is_quoted(name, refusal.message)]
+    for name in quoted or refusal.names:
+        if (item := seen.of(names.VIRTUAL_HOST_TYPE).get(name)) is not None:
+            yield from _route_at(route_pb.VirtualHost.FromString(item.body), route)
+
+
+def _at(seen: Snapshot, name: str, host: int, route: int) -> Iterator[Part]:
+    if (item := seen.of(names.ROUTES_TYPE).get(name)) is not None:
+        hosts = route_configuration_pb.RouteConfiguration.FromString(item.body).virtual_hosts
+        if host < len(hosts):
+            yield from _route_at(hosts[host], route)
+
+
+def _route_at(host: route_pb.VirtualHost, index: int) -> Iterator[Part]:
+    if index < len(host.routes):
+        yield Part(ROUTES, host.routes[index].name.removesuffix(names.preflight("")))
 
 
 def _texts(route: Element | None) -> frozenset[str]:

@@ -163,7 +163,7 @@ class Ads:
         if not service.type_url:
             return Convoy()
         host = peer.rpartition(":")[0]  # without the port: a node may connect once for each of its streams
-        return self._convoys.setdefault((node.cluster, node.id, node.group, host), Convoy())
+        return self._convoys.setdefault((node.cluster, node.id, node.group, host), Convoy(separate=True))
 
     @contextmanager
     def _connected(self, session: Session) -> Iterator[None]:
@@ -217,7 +217,7 @@ class Ads:
         return session.settled(self._seen_by(session))
 
     def _seen_by(self, session: Session) -> Snapshot:
-        return self._snapshot(session.node.cluster).visible_to(session.node.group)
+        return session.seen(self._snapshot(session.node.cluster))
 
     def _snapshot(self, cluster: str) -> Snapshot:
         return self._snapshots.get(cluster, EMPTY)

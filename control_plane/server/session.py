@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Iterator
 
-from control_plane.server.exchange import Nack, Push, Verdict
+from control_plane.server.exchange import DeltaRequest, Nack, Push, Verdict
 from control_plane.server.status import NodeStatus, Refusal, ResourceState, TypeStatus
 from control_plane.server.stream import Abreast, Stream, Subscriptions, TypeRequest
 from control_plane.server.types import ConsumerGroup
-from control_plane.server.wire import Node, Protocol
+from control_plane.server.wire import DELTA, Node, Protocol
 from control_plane.snapshot import Resource, Snapshot
+from control_plane.virtual_hosts import runs_whole, with_virtual_hosts
+from control_plane.xds.names import ROUTES_TYPE
 from service_kit.clock import Clock
 
 
@@ -18,7 +20,8 @@ class Convoy:
     Nodes that state the same id from the same host are taken for one; they delay each other by PATIENCE at most.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, separate: bool = False) -> None:
+        self.separate = separate
         self.subscriptions = Abreast()
         self.sessions: list[Session] = []
 
@@ -52,6 +55,8 @@ class Session:
         self.stream = Stream(
             group.push_order, nonces, lifetimes=protocol.reads_lifetimes(node), abreast=convoy.subscriptions
         )
+        # Only on the stream of all types of a node that speaks delta are virtual hosts asked for.
+        self._takes_hosts = node.takes_hosts and protocol is DELTA and not convoy.separate
         self.wake = asyncio.Event()
         self._clock = clock
         self._connected_at = clock.now()
@@ -59,12 +64,19 @@ class Session:
         convoy.sessions.append(self)
 
     def receive(self, request: TypeRequest) -> Verdict | None:
+        if request.type_url == ROUTES_TYPE and isinstance(request.request, DeltaRequest):
+            self._takes_hosts = self._takes_hosts and not runs_whole(request.request.initial_versions)
         verdict = self.stream.receive(request, self._clock.monotonic())
         if verdict is not None:
             self._judged_at[request.type_url] = self._clock.now()
         self.wake.set()
         self.convoy.moved(self, request.type_url)
         return verdict
+
+    def seen(self, snapshot: Snapshot) -> Snapshot:
+        """What its node is told of a snapshot."""
+        visible = snapshot.visible_to(self.node.group)
+        return with_virtual_hosts(visible) if self._takes_hosts else visible
 
     def next_push(self, snapshot: Snapshot) -> Push | None:
         push = self.stream.next_push(snapshot, self._clock.monotonic())

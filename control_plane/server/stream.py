@@ -15,7 +15,7 @@ from control_plane.server.exchange import DeltaRequest, Push, SotwRequest, Verdi
 from control_plane.server.subscription import PATIENCE, DeltaSubscription, SotwSubscription
 from control_plane.server.types import NOTHING, UNAWAITED, WARMING
 from control_plane.snapshot import Named, Snapshot
-from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE
+from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, ROUTES_TYPE, VIRTUAL_HOST_TYPE
 
 Subscriptions = SotwSubscription | DeltaSubscription
 S = TypeVar("S", SotwSubscription, DeltaSubscription)
@@ -78,7 +78,10 @@ class Stream:
                 return asked.receive(sotw, now)
             case DeltaRequest() as delta:
                 told = known if isinstance(known, DeltaSubscription) else self._new(DeltaSubscription, request.type_url)
-                return told.receive(delta, now)
+                verdict = told.receive(delta, now)
+                if known is None and request.type_url == VIRTUAL_HOST_TYPE:
+                    self._hear_of_tables(told)
+                return verdict
 
     def next_push(self, snapshot: Snapshot, now: float) -> Push | None:
         """The next response to send, or None while there is nothing to send or an earlier type is awaited."""
@@ -107,6 +110,12 @@ class Stream:
             subscription.in_flight is None and not subscription.pending(snapshot)
             for subscription in self.subscriptions.values()
         )
+
+    def _hear_of_tables(self, hosts: DeltaSubscription) -> None:
+        """What a client that comes back says to have is not of a table that it was sent before it said so."""
+        tables = self.subscriptions.get(ROUTES_TYPE)
+        if tables is not None and tables.last_flight is not None:
+            hosts.parents_pushed(tables.last_flight.told)
 
     def _new(self, kind: type[S], type_url: str) -> S:
         found = kind(type_url, self._nonces, lifetimes=self._lifetimes)

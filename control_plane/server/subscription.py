@@ -27,6 +27,7 @@ from control_plane.server.holding import Holding
 from control_plane.server.status import ResourceState
 from control_plane.server.types import FULL_STATE_TYPES
 from control_plane.snapshot import Named, Resource, Snapshot
+from control_plane.xds.names import VIRTUAL_HOST_TYPE
 
 # A lifetime is confirmed so many times before it ends, so that one confirmation may be late.
 BEATS_A_LIFE = 3
@@ -357,8 +358,16 @@ class DeltaSubscription(Subscription):
         return verdict
 
     def parents_pushed(self, names: Collection[str]) -> None:
-        """Envoy does not ask again (1.40): a changed cluster would warm until its initial_fetch_timeout, 15 seconds."""
-        self._owed.update(filter(self.has, names))
+        """Envoy does not ask again (1.40): a changed cluster would warm until its initial_fetch_timeout, 15 seconds.
+
+        Nor does it ask for the virtual hosts of a table that it had forgotten: those that are on the way are lost, and
+        so are those that it says it has.
+        """
+        if self._type_url == VIRTUAL_HOST_TYPE:
+            known = {*self._target, *self._held.singled_out}
+            self._owed.update(name for name in known if name.rpartition("/")[0] in names)
+        else:
+            self._owed.update(filter(self.has, names))
         self._idle_at = None
 
     def _change_interest(self, request: DeltaRequest) -> None:

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTES_TYPE, SECRET_TYPE
+from control_plane.xds.names import (
+    CLUSTER_TYPE,
+    ENDPOINTS_TYPE,
+    LISTENER_TYPE,
+    ROUTES_TYPE,
+    SECRET_TYPE,
+    VIRTUAL_HOST_TYPE,
+)
 from service_kit import contract
 
 ENVOY_PUSH_ORDER: Final = (
@@ -24,13 +31,14 @@ WARMING: Final[Mapping[str, frozenset[str]]] = {
     SECRET_TYPE: frozenset({CLUSTER_TYPE, LISTENER_TYPE}),
     ENDPOINTS_TYPE: frozenset({CLUSTER_TYPE}),
     ROUTES_TYPE: frozenset({LISTENER_TYPE}),
+    VIRTUAL_HOST_TYPE: frozenset({ROUTES_TYPE, LISTENER_TYPE}),  # of the table that they are of, and with it its users
 }
 NOTHING: Final[frozenset[str]] = frozenset()
 # Types whose verdict nobody waits for: Envoy ACKs what names a secret when it has the secret.
 UNAWAITED: Final = frozenset({SECRET_TYPE})
 
 # In state-of-the-world responses of these types absence means deletion, and naming nothing means everything.
-FULL_STATE_TYPES: Final = frozenset({CLUSTER_TYPE, LISTENER_TYPE, *contract.POLICY_TYPES})
+FULL_STATE_TYPES: Final = frozenset({CLUSTER_TYPE, LISTENER_TYPE, VIRTUAL_HOST_TYPE, *contract.POLICY_TYPES})
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,11 @@ class ConsumerGroup:
     push_order: tuple[str, ...]
 
 
-ENVOYS: Final = ConsumerGroup(contract.ENVOY_NODE_CLUSTER, ENVOY_PUSH_ORDER)
+ENVOYS: Final = ConsumerGroup(
+    # Virtual hosts are routes too, for Envoys that take those of a table one by one: on ADS alone.
+    contract.ENVOY_NODE_CLUSTER,
+    (*ENVOY_PUSH_ORDER, VIRTUAL_HOST_TYPE),
+)
 SERVICES: Final = ConsumerGroup(contract.SERVICE_NODE_CLUSTER, contract.POLICY_TYPES)
 GROUPS: Final = (ENVOYS, SERVICES)
 

@@ -15,17 +15,22 @@ from google.protobuf import any_pb2 as any_pb
 from control_plane.server.exchange import DeltaRequest, Push, SotwRequest
 from control_plane.server.stream import TypeRequest
 from control_plane.snapshot import Resource
+from control_plane.xds.names import ROUTES
 
 # Of responses that were written, so that streams share them.
 KEPT_BYTES = 32 << 20
 ADS_SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 # The field of a node's metadata that says which group of nodes it is of.
 GROUP_FIELD = "tollgate_group"
+# The field that says that an Envoy takes the virtual hosts of the route table one by one.
+HOSTS_FIELD = "tollgate_virtual_hosts"
 # Characters of a refusal that are looked at, and that are kept of them.
 LONGEST_QUOTED = 1 << 20
 LONGEST_REASON = 4_096
 # A whole resource as text in what Envoy says of it.
 QUOTED = re.compile(r"goo\.gle/debug\w*\s.*?(?=: Proto constraint validation failed|\Z)", re.DOTALL)
+# How a virtual host that comes by itself begins there: nothing else in the message says which it is.
+QUOTED_HOST = re.compile(rf'goo\.gle/debug\w*\s+name:\s+"({re.escape(ROUTES)}/[^"]*)"\s')
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class Node:
     group: str = ""
     features: frozenset[str] = frozenset()
     user_agent: str = ""
+    takes_hosts: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,7 @@ def _node(message: Any) -> Node:  # Any: xds-protos has no annotations
         node.cluster,
         group=node.metadata.fields[GROUP_FIELD].string_value if GROUP_FIELD in node.metadata.fields else "",
         features=frozenset(node.client_features),
+        takes_hosts=HOSTS_FIELD in node.metadata.fields and node.metadata.fields[HOSTS_FIELD].bool_value,
         user_agent=f"{node.user_agent_name} {_user_agent_version(node)}".strip(),
     )
 
@@ -142,7 +149,12 @@ def unquoted(reason: str) -> str:
 
     What is left is cut, since it is kept, shown and logged.
     """
-    return QUOTED.sub("", reason[:LONGEST_QUOTED])[:LONGEST_REASON]
+    return QUOTED.sub(_host_of, reason[:LONGEST_QUOTED])[:LONGEST_REASON]
+
+
+def _host_of(quoted: re.Match[str]) -> str:
+    found = QUOTED_HOST.match(quoted.group())
+    return f"virtual host '{found.group(1)}'" if found else ""
 
 
 def _sotw_body(push: Push) -> bytes:

@@ -38,6 +38,15 @@ def parted(message: type[Message], name: str, content: bytes) -> tuple[list[byte
     return entries, b"".join(others)
 
 
+def first_field(message: type[Message], name: str, content: bytes) -> tuple[bytes, bytes]:
+    """What the first field of a message holds, which is this one, and the rest; ValueError where another is first."""
+    key, at = _read_varint(content, 0)
+    if key != _number(message, name) << 3 | DELIMITED:
+        raise ValueError(f"the first field is not {name}")
+    begin, end = _extent(content, DELIMITED, at)
+    return content[begin:end], content[end:]
+
+
 def _number(message: type[Message], name: str) -> int:
     number: int = message.DESCRIPTOR.fields_by_name[name].number
     return number

@@ -184,6 +184,7 @@ CHAPTERS: Final = (
                 "One change goes out as secrets, clusters, endpoints, listeners, routes; "
                 "clusters that nobody needs any more leave last.",
                 "SPEC",
+                note="Virtual hosts that come one by one are routes, and come after the table that they are of.",
             ),
             Statement(
                 55,
@@ -199,7 +200,13 @@ CHAPTERS: Final = (
                 "SPEC",
             ),
             Statement(57, BOTH, "A changed cluster gets its endpoints again, changed or not.", "SPEC"),
-            Statement(58, BOTH, "A changed listener gets its routes and secrets again.", "SPEC"),
+            Statement(
+                58,
+                BOTH,
+                "A changed listener gets its routes and secrets again.",
+                "SPEC",
+                note="A route table that is sent again brings the virtual hosts of its own that it is told to have.",
+            ),
             Statement(59, BOTH, "No route is sent that names a cluster which has not been sent.", "SPEC"),
             Statement(60, BOTH, "A snapshot whose parts refer to something that is not in it is not published."),
             Statement(61, BOTH, "A name that is missing does not silence the rest of its type."),

@@ -19,12 +19,16 @@ PROBE_TYPE = "type.googleapis.com/test.Probe"
 class FakeEnvoy:
     """`subscribe`, then `next`, then `ack` or `nack`. The node travels with the first request only."""
 
-    def __init__(self, call: Any, *, delta: bool, node: str, cluster: str, group: str = "") -> None:
+    def __init__(
+        self, call: Any, *, delta: bool, node: str, cluster: str, group: str = "", hosts: bool = False
+    ) -> None:
         self._call = call
         self._delta = delta
         self._node = base_pb.Node(id=node, cluster=cluster) if node or cluster else None
         if self._node is not None and group:
             self._node.metadata.update({"tollgate_group": group})
+        if self._node is not None and hosts:
+            self._node.metadata.update({"tollgate_virtual_hosts": True})
         self._names: dict[str, tuple[str, ...]] = {}
         self._nonces: dict[str, str] = {}
         self._probes = 0
@@ -101,6 +105,7 @@ async def fake_envoy(
     node: str = "fake",
     cluster: str = ENVOYS.cluster,
     group: str = "",
+    hosts: bool = False,
     delta: bool = True,
     credentials: Any = None,
     service: DiscoveryService = ADS,
@@ -121,6 +126,6 @@ async def fake_envoy(
             response_deserializer=response.FromString,
         )()
         try:
-            yield FakeEnvoy(call, delta=delta, node=node, cluster=cluster, group=group)
+            yield FakeEnvoy(call, delta=delta, node=node, cluster=cluster, group=group, hosts=hosts)
         finally:
             call.cancel()

@@ -78,7 +78,7 @@ class Envoy:
 
 
 @asynccontextmanager
-async def running_envoy(at: Endpoint, mode: Mode) -> AsyncIterator[Envoy]:
+async def running_envoy(at: Endpoint, mode: Mode, *, drain: int = 600) -> AsyncIterator[Envoy]:
     """An Envoy that follows the control plane at this address; what it logs is printed when it ends."""
     assert isinstance(at, UnixEndpoint)
     async with AsyncExitStack() as stack:
@@ -88,7 +88,7 @@ async def running_envoy(at: Endpoint, mode: Mode) -> AsyncIterator[Envoy]:
         log = stack.enter_context((folder / "envoy.log").open("wb"))
         process = await asyncio.create_subprocess_exec(
             str(envoy_binary()), "-c", str(config), "--disable-hot-restart", "--concurrency", "1", "-l", "warning",
-            "--drain-strategy", "immediate", "--drain-time-s", "600", stdout=log, stderr=log,
+            "--drain-strategy", "immediate", "--drain-time-s", str(drain), stdout=log, stderr=log,
         )  # fmt: skip
         try:
             transport = httpx.AsyncHTTPTransport(uds=str(folder / "admin.sock"))
@@ -140,20 +140,20 @@ class Line:
     async def stop_control_plane(self) -> None:
         await self._control_plane.aclose()
 
-    async def start_envoy(self) -> None:
-        self.envoy = await self._envoy.enter_async_context(running_envoy(self._at, self.mode))
+    async def start_envoy(self, *, drain: int = 600) -> None:
+        self.envoy = await self._envoy.enter_async_context(running_envoy(self._at, self.mode, drain=drain))
 
     async def stop_envoy(self) -> None:
         await self._envoy.aclose()
 
 
 @asynccontextmanager
-async def line(mode: Mode, *, linger: float = 0.0) -> AsyncIterator[Line]:
+async def line(mode: Mode, *, linger: float = 0.0, drain: int = 600) -> AsyncIterator[Line]:
     """An Envoy that follows a control plane in this way, with this linger; nothing is published yet."""
     with tempfile.TemporaryDirectory(prefix="xds") as folder:
         found = Line(mode, UnixEndpoint(Path(folder) / "x.sock"), linger)
         await found.start_control_plane()
-        await found.start_envoy()
+        await found.start_envoy(drain=drain)
         try:
             yield found
         finally:

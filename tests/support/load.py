@@ -42,10 +42,10 @@ class Connection:
         self._reader = reader
         self._writer = writer
 
-    async def get(self, path: str, *, close: bool) -> str:
+    async def get(self, path: str, *, close: bool, host: str = "localhost") -> str:
         """The body of the answer, or its status where it is no success."""
         last = "connection: close\r\n" if close else ""
-        self._writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n{last}\r\n".encode())
+        self._writer.write(f"GET {path} HTTP/1.1\r\nhost: {host}\r\n{last}\r\n".encode())
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode().lower()
         status, *lines = head.rstrip().split("\r\n")
         headers = dict(line.split(": ", 1) for line in lines)

@@ -8,6 +8,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from control_plane.server.types import ENVOYS
+from control_plane.server.wire import HOSTS_FIELD
 from service_kit.endpoint import UnixEndpoint
 from tests.support.xds import ads_source
 
@@ -21,6 +22,7 @@ class Mode:
     name: str
     api_type: str
     separate: bool = False
+    hosts: bool = False
 
     @property
     def delta(self) -> bool:
@@ -37,7 +39,7 @@ class Mode:
     def bootstrap(self, control_plane_at: UnixEndpoint, admin: str) -> dict[str, object]:
         """Envoy's own configuration: the control plane's address and nothing else."""
         return {
-            "node": {"id": "envoy-under-test", "cluster": ENVOYS.cluster},
+            "node": {"id": "envoy-under-test", "cluster": ENVOYS.cluster, "metadata": {HOSTS_FIELD: self.hosts}},
             "admin": {"address": {"pipe": {"path": admin, "mode": 0o600}}},
             "dynamic_resources": self._dynamic_resources(),
             "static_resources": {"clusters": [_xds_cluster(control_plane_at)]},

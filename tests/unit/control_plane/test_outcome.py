@@ -5,7 +5,8 @@ import pytest
 from control_plane.outcome import own_fault, refused_by_all, refused_names, told
 from control_plane.server.status import NodeVerdict, Refusal
 from control_plane.snapshot import Resource, Snapshot, resource, snapshot
-from control_plane.xds.names import CLUSTER_TYPE, LISTENER_TYPE, ROUTES_TYPE
+from control_plane.virtual_hosts import with_virtual_hosts
+from control_plane.xds.names import CLUSTER_TYPE, LISTENER_TYPE, ROUTES, ROUTES_TYPE, VIRTUAL_HOST_TYPE
 from service_kit.contract import ENVOY_NODE_CLUSTER
 
 BODY = resource(CLUSTER_TYPE, "c", b"body")
@@ -38,6 +39,48 @@ def verdict(node: str, *refusals: Refusal, group: str = "", settled: bool = True
 def refusers(*verdicts: NodeVerdict, served: Snapshot = SERVED, asked: dict[str, frozenset[str]] | None = None) -> list:
     known = {item.node: ASKED for item in verdicts} | (asked or {})
     return [item.node for item in refused_by_all(verdicts, known, served)]
+
+
+TABLE = snapshot([resource(ROUTES_TYPE, ROUTES, b"")])
+OF_A_HOST = refusal("no", VIRTUAL_HOST_TYPE, served=with_virtual_hosts(TABLE))
+OF_THE_TABLE = refusal("no", ROUTES_TYPE, served=TABLE)
+ONE_BY_ONE, WHOLE = frozenset({ROUTES_TYPE, VIRTUAL_HOST_TYPE}), frozenset({ROUTES_TYPE})
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "asked", "expected"),
+    [
+        pytest.param([verdict("a", OF_A_HOST)], {"a": ONE_BY_ONE}, ["a"], id="the only one"),
+        pytest.param(
+            [verdict("a", OF_A_HOST), verdict("b")], {"a": ONE_BY_ONE, "b": ONE_BY_ONE}, [], id="one runs them"
+        ),
+        pytest.param(
+            [verdict("a", OF_A_HOST), verdict("b")], {"a": ONE_BY_ONE, "b": WHOLE}, [], id="one runs the whole table"
+        ),
+        pytest.param(
+            [verdict("a", OF_A_HOST), verdict("b", OF_THE_TABLE)],
+            {"a": ONE_BY_ONE, "b": WHOLE},
+            ["a"],
+            id="one refuses the whole table",
+        ),
+        pytest.param(
+            [verdict("a", OF_A_HOST), verdict("b", settled=False)],
+            {"a": ONE_BY_ONE, "b": WHOLE},
+            ["a"],
+            id="one has not judged the whole table",
+        ),
+        pytest.param(
+            [verdict("a"), verdict("b", OF_THE_TABLE)],
+            {"a": ONE_BY_ONE, "b": WHOLE},
+            [],
+            id="one refuses the table that another runs by its hosts",
+        ),
+    ],
+)
+def test_virtual_hosts_and_the_table_that_they_are_of_are_the_same_routes(
+    verdicts: list[NodeVerdict], asked: dict[str, frozenset[str]], expected: list[str]
+) -> None:
+    assert refusers(*verdicts, served=TABLE, asked=asked) == expected
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ AFTER = {
         route("changing", "/changing", response_headers={"set": {"x-trace-of-mine": "plain"}}),
         route("pages", "/pages", cors={"origins": ["https://app.example.com"]}),
         route("chat", "/chat", upstream="chat"),
+        route("lonely", "/lonely", hosts=["lonely.example.com"]),
     ],
 }
 
@@ -144,6 +145,47 @@ def test_routes_are_known_by_their_place_and_not_by_the_resource_that_is_quoted(
 
     assert found(names.ROUTES_TYPE, message, names.ROUTES) == {"route 'pages'"}
     assert found(names.ROUTES_TYPE, message.replace(f"[{index}]", "[99]"), names.ROUTES) == set()
+
+
+def in_a_host(index: int) -> str:
+    return f": Proto constraint validation failed (VirtualHostValidationError.Routes[{index}]: embedded)"
+
+
+def of_hosts(message: str, *domains: str) -> set[str]:
+    return found(names.VIRTUAL_HOST_TYPE, message, *(f"{names.ROUTES}/{domain}" for domain in domains))
+
+
+def test_routes_of_a_virtual_host_are_known_by_their_place_in_it() -> None:
+    table = RELEASE.envoy.of(names.ROUTES_TYPE)[names.ROUTES].body
+    at = {item.name: item for item in route_configuration_pb.RouteConfiguration.FromString(table).virtual_hosts}
+    index = {name: [item.name for item in host.routes].index("lonely") for name, host in at.items() if name != "*"}
+    place = in_a_host(index["lonely.example.com"])
+    quoted = f"virtual host '{names.ROUTES}/lonely.example.com'{place}"
+
+    assert of_hosts(place, "lonely.example.com") == {"route 'lonely'"}
+    assert of_hosts(quoted, "*", "lonely.example.com") == {"route 'lonely'"}
+    assert of_hosts(in_a_host(99), "lonely.example.com") == set()
+    assert of_hosts(place, "gone.example.com") == set()
+
+
+def test_a_place_in_one_of_several_virtual_hosts_blames_nobody() -> None:
+    table = RELEASE.envoy.of(names.ROUTES_TYPE)[names.ROUTES].body
+    (host,) = (
+        item for item in route_configuration_pb.RouteConfiguration.FromString(table).virtual_hosts if item.name == "*"
+    )
+    shape, lonely = ([item.name for item in host.routes].index(name) for name in ("shape", "chat"))
+
+    assert of_hosts(in_a_host(shape), "*") == {"route 'shape'"}
+    assert of_hosts(in_a_host(lonely), "*") == {"route 'chat'"}
+    assert of_hosts(in_a_host(shape), "*", "lonely.example.com") == set()
+
+
+@pytest.mark.parametrize("type_url", [names.ROUTES_TYPE, names.VIRTUAL_HOST_TYPE])
+def test_texts_are_looked_for_in_both_kinds_of_routes(type_url: str) -> None:
+    assert found(type_url, "missing ]: re[d]", names.ROUTES) == {"route 'header'"}
+    assert all_of_the_refused_types(outcome(type_url, "bad"), edited(NEW, OLD)).keys() == {
+        part for part in edited(NEW, OLD) if part.kind == ROUTES
+    }
 
 
 def test_where_nothing_is_named_all_of_the_kind_that_changed_is_blamed() -> None:

@@ -6,7 +6,7 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane.xds.fields import field, parted
+from control_plane.xds.fields import field, first_field, parted
 from control_plane.xds.packing import serialized
 
 texts = st.text(max_size=300)
@@ -20,6 +20,16 @@ def test_a_message_is_its_fields(names: list[str], name: str, domains: list[str]
 
     assert serialized(rest) + b"".join(field(VirtualHost, "routes", each) for each in routes) == serialized(whole)
     assert parted(VirtualHost, "routes", serialized(whole)) == (routes, serialized(rest))
+
+
+@given(name=texts.filter(bool), domains=st.lists(texts, max_size=3))
+def test_the_first_field_and_the_rest(name: str, domains: list[str]) -> None:
+    rest = serialized(VirtualHost(domains=domains))
+    whole = serialized(VirtualHost(name=name)) + rest
+
+    assert first_field(VirtualHost, "name", whole) == (name.encode(), rest)
+    with pytest.raises(ValueError, match="the first field is not domains"):
+        first_field(VirtualHost, "domains", whole)
 
 
 def test_numbers_of_every_kind_are_passed_over() -> None:
