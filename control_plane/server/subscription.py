@@ -367,7 +367,8 @@ class DeltaSubscription(Subscription):
             known = {*self._target, *self._held.singled_out}
             self._owed.update(name for name in known if name.rpartition("/")[0] in names)
         else:
-            self._owed.update(filter(self.has, names))
+            on_the_way = {} if self.in_flight is None else self.in_flight.told  # it has them before we know
+            self._owed.update(name for name in names if self.has(name) or name in on_the_way)
         self._idle_at = None
 
     def _change_interest(self, request: DeltaRequest) -> None:

@@ -43,7 +43,7 @@ async def besieged() -> AsyncIterator[ControlPlane]:
         await _is_served(found)
         before = _held()
         yield found
-        await _is_served(found)
+        await _is_served_soon(found)
         await eventually(lambda: _held() <= before and not found.ads.statuses(), within=10)
 
 
@@ -56,6 +56,14 @@ async def _is_served(found: ControlPlane) -> None:
     async with fake_envoy(found.endpoint, node="good") as envoy:
         await envoy.subscribe(CLUSTER_TYPE, "*")
         assert [item.name for item in (await envoy.take(within=2)).resources] == ["backend"]
+
+
+async def _is_served_soon(found: ControlPlane) -> None:
+    """At the third attempt at most: gRPC ends a connection on which many streams are reset, and its sharers retry."""
+    for _ in range(2):
+        with suppress(grpc.aio.AioRpcError):
+            return await _is_served(found)
+    return await _is_served(found)
 
 
 @asynccontextmanager
@@ -223,7 +231,7 @@ async def test_thousands_of_streams_that_say_nothing_or_are_reset() -> None:
         await asyncio.sleep(0)
         for call in calls[::2]:
             call.cancel()
-        await asyncio.wait_for(_is_served(found), 5)
+        await _is_served_soon(found)
         for call in calls:
             call.cancel()
 
