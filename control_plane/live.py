@@ -206,15 +206,15 @@ class LiveConfiguration:
     async def _roll_back_to(self, number: int) -> None:
         async with self._busy:
             checked = await self._entry(number)
-            before = await self._past.pin(number)  # first: what is held is never dropped from the history
+            pin = await self._past.pin(number, self._clock.now())  # first: what is held stays in the history
             try:
                 await self._admit(checked, f"entry {number}", whole=True)
             except BaseException as error:
-                await self._past.hold(before)
+                await self._past.hold(self._pin)
                 if isinstance(error, InvalidConfig):
                     raise CannotRollBack(f"entry {number} cannot be live any more: {error}") from error
                 raise
-            self._pin = Pin(number, await self._past.digest(), self._clock.now())
+            self._pin = pin
             self._errors, self._restored = (), ""
             self._log.warning("rolled back: the file is not live until it changes", entry=number)
 

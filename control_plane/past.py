@@ -40,15 +40,15 @@ class Past:
             self._log.error("the last good configuration cannot be made any more", reason=str(fault))
             return None
 
-    async def pin(self, number: int) -> Pin | None:
-        """Holds the entry while the files are as they are now, in the record too; the pin that this takes the place of.
+    async def pin(self, number: int, at: float) -> Pin:
+        """Holds the entry in the record while the files are as they are now.
 
         CannotRollBack where the record cannot hold it: the next start would not know of it.
         """
-        before = await self._record.pinned()
-        if not await self._record.pin(number, await self.digest()):
+        pin = Pin(number, await self._digest(), at)
+        if not await self._record.pin(pin.number, pin.source_digest):
             raise CannotRollBack(self._record.reason)
-        return before
+        return pin
 
     async def hold(self, pin: Pin | None) -> None:
         """Holds this and nothing else."""
@@ -58,8 +58,8 @@ class Past:
 
     async def holds(self, pin: Pin) -> bool:
         """Whether the files are as they were when the pin was set."""
-        return await self.digest() == pin.source_digest
+        return await self._digest() == pin.source_digest
 
-    async def digest(self) -> str:
+    async def _digest(self) -> str:
         """The files as they are now, in short."""
         return await asyncio.to_thread(self._reader.digest)
