@@ -14,7 +14,7 @@ from control_plane.xds.wiring import Wiring
 from service_kit.clock import SystemClock
 from service_kit.endpoint import UnixEndpoint
 from tollgate_cli.source import show_warnings
-from tollgate_cli.supervisor.envoy import EnvoyMissing, envoy_binary
+from tollgate_cli.supervisor.envoy import EnvoyMissing, envoy_at_hand
 
 # Where services and logs are is no part of a configuration; a folder of logs that is not there yet is no mistake.
 ANYWHERE: Final = UnixEndpoint(Path("/run/tollgate.sock"))
@@ -26,15 +26,11 @@ def admitted(config: Path | None, environ: Mapping[str, str]) -> Checked:
     compiler = Compiler(WIRING)
     reader = Reader(config, environ, compiler)
     checked = reader.read()
-    gate = Gate(compiler, _envoy_at_hand(environ), reader.place)
+    gate = Gate(compiler, envoy_at_hand(environ, _not_asked), reader.place)
     asyncio.run(gate.admitted(checked, None))
     show_warnings(checked.warnings(SystemClock().now()))
     return checked
 
 
-def _envoy_at_hand(environ: Mapping[str, str]) -> Path | None:
-    try:
-        return envoy_binary(environ)
-    except EnvoyMissing as error:
-        typer.echo(f"note: Envoy was not asked: {error}", err=True)
-        return None
+def _not_asked(error: EnvoyMissing) -> None:
+    typer.echo(f"note: Envoy was not asked: {error}", err=True)

@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from control_plane.admin.token import FILE_NAME
-from control_plane.operations import AUTHORIZATION, SERVICE, from_json
+from control_plane.operations.reports import AUTHORIZATION, SERVICE, from_json
 from service_kit.endpoint import Endpoint, EndpointError, UnixEndpoint, parse_endpoint
 from service_kit.settings import TlsFiles
 from tollgate_cli.mutual_tls import tls_files

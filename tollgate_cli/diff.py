@@ -11,9 +11,9 @@ import typer
 
 from control_plane.compile import Checked, compile_file, snapshots
 from control_plane.config.errors import InvalidConfig
-from control_plane.described import hashing_key, running
-from control_plane.difference import Affected, AffectedNode, Difference, ElementChange, KeyChange, difference
-from control_plane.operations import Running, WiringReport, short_type
+from control_plane.operations.described import hashing_key, running
+from control_plane.operations.difference import Affected, AffectedNode, Difference, ElementChange, KeyChange, difference
+from control_plane.operations.reports import Running, WiringReport, short_type
 from control_plane.snapshot import Release
 from control_plane.xds.wiring import Wiring
 from service_kit.clock import SystemClock

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from control_plane.operations import HistoryEntry, HistoryReport, NodeResult, as_json
+from control_plane.operations.reports import HistoryEntry, HistoryReport, NodeResult, as_json
 from service_kit.settings import environment
 from tollgate_cli.connection import (
     LARGEST_NUMBER,

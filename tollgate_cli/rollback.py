@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from control_plane.operations import RollbackResult, as_json
+from control_plane.operations.reports import RollbackResult, as_json
 from service_kit.settings import environment
 from tollgate_cli.connection import (
     LARGEST_NUMBER,

@@ -19,7 +19,15 @@ from tollgate_cli.beginning import beginning
 from tollgate_cli.mutual_tls import tls_files
 from tollgate_cli.source import Config, show_warnings, source_name
 from tollgate_cli.supervisor import processes
-from tollgate_cli.supervisor.envoy import BootstrapError, EnvoyMissing, bootstrap, envoy_binary, node_group, node_id
+from tollgate_cli.supervisor.envoy import (
+    BootstrapError,
+    EnvoyMissing,
+    bootstrap,
+    envoy_at_hand,
+    envoy_binary,
+    node_group,
+    node_id,
+)
 from tollgate_cli.supervisor.layout import create, layout
 from tollgate_cli.supervisor.lock import StateDirInUse, lock_for_exec, supervisor_lock
 from tollgate_cli.supervisor.memory import SizeError, envoy_memory
@@ -176,7 +184,7 @@ def _become(
     gateway = Gateway(
         config=config,
         layout=place,
-        envoy_binary=envoy_binary(environ) if name == processes.ENVOY else _envoy_at_hand(environ),
+        envoy_binary=envoy_binary(environ) if name == processes.ENVOY else envoy_at_hand(environ),
         environ=environ,
         control_plane=parse_endpoint(control_plane) if control_plane else place.sockets.xds,
         tls=tls_files(environ),
@@ -188,14 +196,6 @@ def _become(
         _write_bootstrap(gateway)
     spec = next(spec for spec in processes.processes(gateway) if spec.name == name)
     os.execve(spec.command[0], spec.command, dict(spec.environ))  # noqa: S606 - a list, no shell
-
-
-def _envoy_at_hand(environ: Mapping[str, str]) -> Path | None:
-    """The binary that checks configurations, where there is one: other processes run without it."""
-    try:
-        return envoy_binary(environ)
-    except EnvoyMissing:
-        return None
 
 
 def _write_bootstrap(gateway: Gateway) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from control_plane.operations import (
+from control_plane.operations.reports import (
     ConfigurationReport,
     NodeReport,
     RefusalReport,

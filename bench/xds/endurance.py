@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from bench.load import LoadFailed
 from bench.resources import memory_of
 from bench.xds.corpus import Corpus, Edit
-from control_plane.outcome import Outcome
+from control_plane.publication.outcome import Outcome
 from control_plane.server.ads import Ads
 from control_plane.server.types import ENVOYS
 from service_kit.clock import SystemClock

@@ -11,7 +11,8 @@ from starlette.routing import Route
 
 from control_plane.admin.answers import guarded, mistake
 from control_plane.admin.rpc import DEFAULT_LIMIT
-from control_plane.operations import CannotRollBack, HistoryReport, NoSuchEntry, Operations, as_json
+from control_plane.history.entries import CannotRollBack, NoSuchEntry
+from control_plane.operations.reports import HistoryReport, Operations, as_json
 
 ROLLBACK_CURE: Final = 'send {"number": N} for an entry of /history, or {"release": true} for what the file says'
 LARGEST_NUMBER: Final = 2**31

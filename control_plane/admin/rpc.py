@@ -10,13 +10,12 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from control_plane.admin.token import presents
-from control_plane.described import hashing_key
-from control_plane.operations import (
+from control_plane.history.entries import CannotRollBack, NoSuchEntry
+from control_plane.operations.described import hashing_key
+from control_plane.operations.reports import (
     AUTHORIZATION,
     SERVICE,
-    CannotRollBack,
     HistoryReport,
-    NoSuchEntry,
     Operations,
     as_json,
 )

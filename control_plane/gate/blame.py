@@ -19,7 +19,7 @@ from envoy.config.route.v3 import route_pb2 as route_configuration_pb
 
 from control_plane.gate.parts import LISTENERS, ROUTES, UPSTREAMS, Blame, Element, Part
 from control_plane.ir.model import Forward, Route
-from control_plane.outcome import NodeRefusal, Outcome, refused_names, told
+from control_plane.publication.outcome import NodeRefusal, Outcome, refused_names, told
 from control_plane.server.status import Refusal
 from control_plane.snapshot import Snapshot
 from control_plane.virtual_hosts import with_virtual_hosts

@@ -22,7 +22,7 @@ from control_plane.gate.parts import KINDS, Blame, Element, Part, edited, elemen
 from control_plane.gate.quarantine import Held, Inseparable, held_back
 from control_plane.gate.trial import Trial
 from control_plane.ir.model import Gateway
-from control_plane.outcome import Outcome, told
+from control_plane.publication.outcome import Outcome, told
 
 # Each time that a part is blamed, what is left is judged again: so often, before nothing of an edit goes live.
 MOST_ATTEMPTS: Final = 3

@@ -4,6 +4,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+class CannotRollBack(Exception):  # noqa: N818 - an answer to the operator, not a fault of the program
+    """The entry cannot be made live again: the message says why, and names the cure."""
+
+
+class NoSuchEntry(CannotRollBack):
+    """The history holds no entry of this number, or holds its texts no longer."""
+
+
 class Result(StrEnum):
     """How a configuration went. LIVE alone is good: the others are nothing to start from."""
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from control_plane.compile import Compiler
-from control_plane.publisher import LINGER_SECONDS
+from control_plane.publication.publisher import LINGER_SECONDS
 from control_plane.server.types import ENVOYS
 from control_plane.xds.names import ROUTES
 from tests.support.compiled import WIRING, config, route, written

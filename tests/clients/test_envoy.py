@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from control_plane.publisher import LINGER_SECONDS
+from control_plane.publication.publisher import LINGER_SECONDS
 from control_plane.server.types import ENVOYS
 from control_plane.snapshot import Resource, Snapshot, snapshot
 from control_plane.xds.names import CLUSTER_TYPE, LISTENER_TYPE, ROUTES_TYPE, SECRET_TYPE

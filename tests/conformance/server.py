@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from control_plane.publisher import Publisher
+from control_plane.publication.publisher import Publisher
 from control_plane.server.status import NodeStatus, TypeStatus
 from control_plane.server.types import ENVOY_PUSH_ORDER, ENVOYS, SERVICES
 from control_plane.snapshot import EMPTY, Release, Resource, snapshot

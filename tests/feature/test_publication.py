@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from control_plane.outcome import Outcome
-from control_plane.publisher import Publisher
+from control_plane.publication.outcome import Outcome
+from control_plane.publication.publisher import Publisher
 from control_plane.server.types import SERVICES
 from control_plane.snapshot import EMPTY, Release, Snapshot, resource, snapshot
 from control_plane.xds.names import CLUSTER_TYPE, ROUTES_TYPE

@@ -17,7 +17,7 @@ from control_plane.compile import Compiler
 from control_plane.config.errors import InvalidConfig, Location
 from control_plane.gate.candidate import Candidate
 from control_plane.gate.gate import Gate
-from control_plane.outcome import Outcome
+from control_plane.publication.outcome import Outcome
 from control_plane.server.types import short_name
 from control_plane.snapshot import EMPTY, Release, Resource, snapshot
 from control_plane.xds.names import LISTENER_TYPE, ROUTES_TYPE, VIRTUAL_HOST_TYPE

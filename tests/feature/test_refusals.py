@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from control_plane import publisher as publishing
-from control_plane.outcome import Outcome
-from control_plane.publisher import Publisher
+from control_plane.publication import publisher as publishing
+from control_plane.publication.outcome import Outcome
+from control_plane.publication.publisher import Publisher
 from control_plane.server.types import SERVICES
 from control_plane.snapshot import Release, Resource, Snapshot, resource, snapshot
 from control_plane.xds.names import CLUSTER_TYPE, LISTENER_TYPE, ROUTES_TYPE, SECRET_TYPE

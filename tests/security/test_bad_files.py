@@ -20,7 +20,7 @@ from control_plane.compile import Compiler
 from control_plane.config.files import MOST_ENTRIES
 from control_plane.history.entries import Result
 from control_plane.history.history import FILE_NAME, History
-from control_plane.live import LiveConfiguration
+from control_plane.live.configuration import LiveConfiguration
 from control_plane.sources import files
 from control_plane.sources.files import FileSource
 from service_kit.clock import SystemClock

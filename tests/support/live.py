@@ -15,11 +15,12 @@ from control_plane.endpoints.source import KubernetesApi
 from control_plane.endpoints.watcher import EndpointWatcher
 from control_plane.gate.gate import Gate
 from control_plane.history.history import FILE_NAME, History
-from control_plane.live import EndpointsMoved, LiveConfiguration, News
-from control_plane.outcome import NodeRefusal
-from control_plane.publisher import Publisher
+from control_plane.history.record import Record
+from control_plane.live.configuration import LiveConfiguration
+from control_plane.live.status import EndpointsMoved, News
+from control_plane.publication.outcome import NodeRefusal
+from control_plane.publication.publisher import Publisher
 from control_plane.reader import Reader
-from control_plane.record import Record
 from control_plane.server.status import Refusal
 from control_plane.snapshot import Release
 from control_plane.xds.names import ROUTES_TYPE

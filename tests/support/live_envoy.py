@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from control_plane.outcome import Outcome
-from control_plane.publisher import Publisher
+from control_plane.publication.outcome import Outcome
+from control_plane.publication.publisher import Publisher
 from control_plane.server.ads import Ads
 from control_plane.snapshot import EMPTY, Release, Resource, snapshot
 from service_kit.endpoint import Endpoint, UnixEndpoint

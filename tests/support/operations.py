@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 
 from control_plane.admin.rpc import admin_rpc
-from control_plane.operations import (
+from control_plane.operations.reports import (
     ConfigurationReport,
     HistoryEntry,
     NodeReport,

@@ -21,8 +21,8 @@ from google.protobuf import any_pb2 as any_pb
 from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry
 
-from control_plane.outcome import Outcome
-from control_plane.publisher import Publisher
+from control_plane.publication.outcome import Outcome
+from control_plane.publication.publisher import Publisher
 from control_plane.server.ads import Ads
 from control_plane.server.transport import XdsServer, xds_server
 from control_plane.snapshot import Resource, resource

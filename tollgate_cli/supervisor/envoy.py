@@ -8,7 +8,7 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 
@@ -52,6 +52,15 @@ def envoy_binary(environ: Mapping[str, str], installed: Path = INSTALLED) -> Pat
     if found is None:
         raise EnvoyMissing(f"no Envoy binary: run `make setup`, or set ${BINARY_VARIABLE} to one")
     return Path(found)
+
+
+def envoy_at_hand(environ: Mapping[str, str], missing: Callable[[EnvoyMissing], None] = lambda _: None) -> Path | None:
+    """The binary that checks configurations, where there is one; `missing` is told where there is none."""
+    try:
+        return envoy_binary(environ)
+    except EnvoyMissing as error:
+        missing(error)
+        return None
 
 
 def bootstrap(

@@ -10,7 +10,7 @@ from typing import Any
 from authz_service.main import parsed_settings as authz_settings
 from control_plane.compile import compile_file
 from control_plane.config.errors import InvalidConfig
-from control_plane.main import settings as control_plane_settings
+from control_plane.settings import settings as control_plane_settings
 from ratelimit_service.main import parsed_settings as ratelimit_settings
 from tests.support.manifests.documents import Check, Manifests, Pod, containers
 from tollgate_cli.container.__main__ import parsed as container_settings

@@ -15,7 +15,7 @@ import pytest
 
 from control_plane.admin.gather import Target
 from control_plane.admin.token import FILE_NAME
-from control_plane.main import settings
+from control_plane.settings import settings
 from control_plane.xds.names import CLUSTER_TYPE
 from service_kit.endpoint import TcpEndpoint, UnixEndpoint
 from service_kit.settings import TlsFiles

@@ -9,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from control_plane.compile import compile_file, snapshots
-from control_plane.described import hashing_key, running
+from control_plane.operations.described import hashing_key, running
 from control_plane.snapshot import Release
 from control_plane.xds.names import ENDPOINTS_TYPE
 from tests.support.compiled import TOKEN as SECRET

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from control_plane.operations import (
-    CannotRollBack,
+from control_plane.history.entries import CannotRollBack, NoSuchEntry
+from control_plane.operations.reports import (
     HeldBack,
     HistoryEntry,
     NodeResult,
-    NoSuchEntry,
     Pinned,
     RefusalReport,
     RollbackResult,

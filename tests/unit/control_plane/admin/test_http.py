@@ -7,7 +7,8 @@ import pytest
 from starlette.applications import Starlette
 
 from control_plane.admin.http import operations_routes
-from control_plane.operations import CannotRollBack, HistoryEntry, NoSuchEntry
+from control_plane.history.entries import CannotRollBack, NoSuchEntry
+from control_plane.operations.reports import HistoryEntry
 from tests.support.operations import TOKEN, StandIn
 
 BEARER = {"authorization": f"Bearer {TOKEN}"}

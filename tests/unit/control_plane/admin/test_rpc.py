@@ -9,8 +9,9 @@ import grpc
 import pytest
 
 from control_plane.admin.rpc import DEFAULT_LIMIT, admin_rpc
-from control_plane.described import hashing_key
-from control_plane.operations import SERVICE, CannotRollBack, HistoryEntry, NoSuchEntry, RollbackResult
+from control_plane.history.entries import CannotRollBack, NoSuchEntry
+from control_plane.operations.described import hashing_key
+from control_plane.operations.reports import SERVICE, HistoryEntry, RollbackResult
 from service_kit.endpoint import unix_endpoint
 from service_kit.serve import server_port
 from tests.support.operations import TOKEN, StandIn

@@ -9,7 +9,7 @@ from control_plane.compile import Compiler
 from control_plane.gate.blame import all_of_the_refused_types, blamed
 from control_plane.gate.parts import LISTENERS, ROUTES, UPSTREAMS, Part, edited, elements
 from control_plane.ir.model import Gateway
-from control_plane.outcome import NodeRefusal, Outcome
+from control_plane.publication.outcome import NodeRefusal, Outcome
 from control_plane.server.status import Refusal
 from control_plane.xds import names
 from service_kit import contract

@@ -10,7 +10,7 @@ from control_plane.compile import Compiler
 from control_plane.config.errors import InvalidConfig, Location
 from control_plane.gate.candidate import Candidate
 from control_plane.gate.gate import Gate, HeldBackGauge
-from control_plane.outcome import NodeRefusal, Outcome
+from control_plane.publication.outcome import NodeRefusal, Outcome
 from control_plane.server.status import Refusal
 from control_plane.xds.names import CLUSTER_TYPE, ROUTES, ROUTES_TYPE
 from service_kit.contract import AUTHZ_POLICY_NAME, AUTHZ_POLICY_TYPE

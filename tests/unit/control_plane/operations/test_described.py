@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from control_plane.compile import compile_file
-from control_plane.described import SECRET, described, hashing_key
-from control_plane.operations import Element
+from control_plane.operations.described import SECRET, described, hashing_key
+from control_plane.operations.reports import Element
 from tests.support.compiled import JWT_SECRET, TOKEN, compiled, config, private, route, written
 
 KEY = hashing_key("an-admin-token")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from control_plane.described import SECRET
-from control_plane.operations import Element, NodeReport, ResourceVersion, Running, ServedType
+from control_plane.operations.described import SECRET
+from control_plane.operations.reports import Element, NodeReport, ResourceVersion, Running, ServedType
 from control_plane.xds.names import LISTENER_TYPE
 
 Change = Literal["added", "removed", "changed"]

@@ -2,11 +2,12 @@
 
 import asyncio
 
-from control_plane.described import running
 from control_plane.gate.candidate import HeldBack
 from control_plane.history.entries import Entry
-from control_plane.live import LiveConfiguration
-from control_plane.operations import (
+from control_plane.history.record import Record
+from control_plane.live.configuration import LiveConfiguration
+from control_plane.operations.described import running
+from control_plane.operations.reports import (
     ConfigurationReport,
     HistoryEntry,
     NodeResult,
@@ -17,8 +18,7 @@ from control_plane.operations import (
     node_reports,
     status_report,
 )
-from control_plane.operations import HeldBack as HeldBackReport
-from control_plane.record import Record
+from control_plane.operations.reports import HeldBack as HeldBackReport
 from control_plane.server.ads import Ads
 from control_plane.xds.wiring import Wiring
 

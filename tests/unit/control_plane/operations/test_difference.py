@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from control_plane.compile import snapshots
-from control_plane.described import hashing_key, running
-from control_plane.difference import AffectedNode, AffectedPlan, Difference, difference
-from control_plane.operations import NodeReport, ResourceVersion, Running, ServedType, TypeReport, short_type
+from control_plane.operations.described import hashing_key, running
+from control_plane.operations.difference import AffectedNode, AffectedPlan, Difference, difference
+from control_plane.operations.reports import NodeReport, ResourceVersion, Running, ServedType, TypeReport, short_type
 from control_plane.snapshot import Release
 from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTES_TYPE
 from service_kit.contract import ENVOY_NODE_CLUSTER, LIMIT_SET_TYPE, SERVICE_NODE_CLUSTER

@@ -14,7 +14,7 @@ from pydantic import BaseModel, SecretStr
 from control_plane.compile import Checked
 from control_plane.config.authorities import SYSTEM_CA
 from control_plane.config.model import BearerToken, Config, Consumer, FileKeys, JwtIssuer, Route
-from control_plane.operations import Element, NodeReport, ResourceVersion, Running, ServedType, WiringReport
+from control_plane.operations.reports import Element, NodeReport, ResourceVersion, Running, ServedType, WiringReport
 from control_plane.snapshot import Release
 from control_plane.xds.wiring import Wiring
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from control_plane.history.entries import Result
+from control_plane.history.entries import CannotRollBack, NoSuchEntry, Result
 from control_plane.history.history import FILE_NAME, History
-from control_plane.operations import CannotRollBack, NoSuchEntry
-from control_plane.outcome import Outcome
+from control_plane.publication.outcome import Outcome
 from control_plane.server.status import NodeVerdict
 from control_plane.snapshot import Release
 from control_plane.xds.names import CLUSTER_TYPE, ROUTES_TYPE

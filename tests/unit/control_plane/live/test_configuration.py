@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from control_plane.config.errors import InvalidConfig
-from control_plane.outcome import Outcome
+from control_plane.publication.outcome import Outcome
 from control_plane.xds.names import ROUTES_TYPE
 from service_kit.contract import AUTHZ_POLICY_TYPE
 from tests.support.compiled import config, route, snapshots

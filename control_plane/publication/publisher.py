@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from control_plane.outcome import NodeRefusal, Outcome, judged_by, refused_by_all, refused_names
+from control_plane.publication.outcome import NodeRefusal, Outcome, judged_by, refused_by_all, refused_names
 from control_plane.server.ads import Ads
 from control_plane.server.status import NodeVerdict
 from control_plane.server.types import ENVOYS, SERVICES

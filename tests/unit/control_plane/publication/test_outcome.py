@@ -2,7 +2,7 @@
 
 import pytest
 
-from control_plane.outcome import own_fault, refused_by_all, refused_names, told
+from control_plane.publication.outcome import own_fault, refused_by_all, refused_names, told
 from control_plane.server.status import NodeVerdict, Refusal
 from control_plane.snapshot import Resource, Snapshot, resource, snapshot
 from control_plane.virtual_hosts import with_virtual_hosts

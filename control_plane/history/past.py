@@ -4,10 +4,9 @@ import asyncio
 
 from control_plane.compile import Checked
 from control_plane.config.errors import InvalidConfig
-from control_plane.history.entries import Pin
-from control_plane.operations import CannotRollBack, NoSuchEntry
+from control_plane.history.entries import CannotRollBack, NoSuchEntry, Pin
+from control_plane.history.record import Record
 from control_plane.reader import Reader
-from control_plane.record import Record
 from service_kit.log import Logger
 
 
@@ -29,10 +28,15 @@ class Past:
             raise CannotRollBack("it was made of the environment's variables, which are no file to go back to")
         return await asyncio.to_thread(self._reader.of_texts, self._reader.path, texts)
 
-    async def last_good(self) -> Checked | None:
-        """The newest of this file that was live in whole, as it was; a preset is whatever is set now."""
+    async def last_good(self, now: Checked | None = None) -> Checked | None:
+        """The newest of this file that was live in whole, as it was; a preset is whatever is set now.
+
+        None where that is what the file says `now`: at many routes, making it again takes seconds of a start.
+        """
         inputs = await self._record.last_good()
         if inputs is None or inputs.path is None or inputs.path != self._reader.path:
+            return None
+        if now is not None and inputs.digest == now.loaded.inputs.digest:
             return None
         try:
             return await asyncio.to_thread(self._reader.of_inputs, inputs)

@@ -1,6 +1,6 @@
 """What is served while a release is under way: both the old and the new."""
 
-from control_plane.publisher import union, with_referred
+from control_plane.publication.publisher import union, with_referred
 from control_plane.snapshot import EMPTY, Snapshot, resource, snapshot
 from control_plane.xds.names import CLUSTER_TYPE, ROUTES_TYPE, SECRET_TYPE
 

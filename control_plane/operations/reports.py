@@ -22,14 +22,6 @@ AUTHORIZATION: Final = "authorization"
 T = TypeVar("T")
 
 
-class CannotRollBack(Exception):  # noqa: N818 - an answer to the operator, not a fault of the program
-    """The entry cannot be made live again: the message says why, and names the cure."""
-
-
-class NoSuchEntry(CannotRollBack):
-    """The history holds no entry of this number, or holds its texts no longer."""
-
-
 @dataclass(frozen=True)
 class HeldBack:
     """A part of the configuration that is not live because Envoys refused it; its last good version is, if any."""
@@ -212,7 +204,7 @@ class Operations(Protocol):
         ...
 
     async def running(self, key: bytes) -> Running:
-        """What is live, secrets hashed with this key (control_plane.described.running makes it)."""
+        """What is live, secrets hashed with this key (control_plane.operations.described.running makes it)."""
         ...
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from google.protobuf import json_format
 
-from control_plane.operations import (
+from control_plane.operations.reports import (
     ConfigurationReport,
     Element,
     HeldBack,

@@ -6,27 +6,25 @@ fails before that changes nothing. What consumers refuse is traced to its line a
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 
-from control_plane.certificates import Expiry
 from control_plane.compile import Checked
 from control_plane.config.errors import ConfigError, InvalidConfig, Problem, writable
 from control_plane.endpoints.overlay import with_endpoints
 from control_plane.endpoints.slices import Moving
 from control_plane.endpoints.watcher import EndpointWatcher
-from control_plane.gate.candidate import Candidate, HeldBack
-from control_plane.gate.gate import Gate, HeldBackGauge
-from control_plane.history.entries import Pin, Result
-from control_plane.operations import CannotRollBack
-from control_plane.outcome import Outcome
-from control_plane.past import Past
-from control_plane.publisher import Publisher
+from control_plane.gate.candidate import Candidate
+from control_plane.gate.gate import Gate
+from control_plane.history.entries import CannotRollBack, Pin, Result
+from control_plane.history.past import Past
+from control_plane.history.record import NodeSays, Record
+from control_plane.live.status import Metrics, News, Published, Status
+from control_plane.publication.outcome import Outcome
+from control_plane.publication.publisher import Publisher
 from control_plane.reader import Reader
-from control_plane.record import NodeSays, Record
 from control_plane.snapshot import Release
 from service_kit.clock import Clock
 from service_kit.contract import ENVOY_NODE_CLUSTER
@@ -37,61 +35,8 @@ if TYPE_CHECKING:
 
     from control_plane.config.files import Digest
 
-# Seconds.
-COMPILE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # So many published configurations are remembered: a verdict may come late.
 REMEMBERED = 8
-
-
-@dataclass(frozen=True)
-class EndpointsMoved:
-    """Endpoints that others tell are not where they were."""
-
-
-# What happens to a configuration that is live.
-News = asyncio.Queue[Outcome | EndpointsMoved]
-
-
-class Metrics:
-    """How changes of the configuration went."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.loads = Counter("tollgate_config_loads", "Configurations read, by result", ["result"], registry=registry)
-        self.valid = Gauge("tollgate_config_valid", "1 while all that the file on disk says is live", registry=registry)
-        self.rolled_back = Gauge(
-            "tollgate_config_rolled_back", "1 while an earlier configuration is live on purpose", registry=registry
-        )
-        self.compiled = Histogram(
-            "tollgate_config_compile_seconds", "From what was read to a published snapshot",
-            buckets=COMPILE_BUCKETS, registry=registry,
-        )  # fmt: skip
-        self.certificates = Expiry(registry)
-        self.held_back = HeldBackGauge(registry)
-
-
-@dataclass(frozen=True)
-class Status:
-    """What is live and what was wrong with the last change; times in seconds since the epoch.
-
-    `rolled_back` is the entry of the history that is live on purpose. `restored` says why one is live although nobody
-    asked for it: the file was broken at the start.
-    """
-
-    since: float
-    errors: tuple[str, ...] = ()
-    held: tuple[HeldBack, ...] = ()
-    number: int | None = None
-    rolled_back: Pin | None = None
-    restored: str = ""
-
-
-@dataclass(frozen=True)
-class Published:
-    """A configuration as it was published, and its number in the history."""
-
-    release: Release
-    candidate: Candidate
-    number: int | None
 
 
 class LiveConfiguration:
@@ -164,13 +109,12 @@ class LiveConfiguration:
         """
         if await self._start_pinned():
             return
-        good = await self._past.last_good()
         try:
             checked = await self._read_at_start()
-            await self._begin_beside(good, checked)
+            await self._begin_beside(checked)
             await self._admit(checked)
         except InvalidConfig as error:
-            if good is None or not await self._restore(good, error):
+            if not await self._restored_instead(error):
                 raise
 
     async def run(self) -> None:
@@ -250,9 +194,10 @@ class LiveConfiguration:
         self._log.warning("rolled back: the file is not live until it changes", entry=pin.number)
         return True
 
-    async def _begin_beside(self, good: Checked | None, checked: Checked) -> None:
+    async def _begin_beside(self, checked: Checked) -> None:
         """Envoys run what was last good: its clusters stay for a while, and it is what is gone back to."""
-        if good is None or good.loaded.inputs.digest == checked.loaded.inputs.digest:
+        good = await self._past.last_good(checked)
+        if good is None:
             return
         try:
             candidate = await self._gate.admitted(good, None)
@@ -264,8 +209,11 @@ class LiveConfiguration:
         self._published = (self._before,)
         self._publisher.begin_beside(self._before.release)
 
-    async def _restore(self, good: Checked, error: InvalidConfig) -> bool:
+    async def _restored_instead(self, error: InvalidConfig) -> bool:
         """Makes the last good configuration live where the file is broken."""
+        good = await self._past.last_good()
+        if good is None:
+            return False
         try:
             await self._admit(good, "the last good configuration")
         except InvalidConfig as fault:
