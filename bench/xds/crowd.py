@@ -25,6 +25,14 @@ RESPONSES = {Edit.ROUTE: 1, Edit.ENDPOINT: 1, Edit.CLUSTER: 2}
 
 
 @dataclass(frozen=True)
+class Protocol:
+    """How a client asks; with `hosts` it takes the route table by its virtual hosts."""
+
+    delta: bool
+    hosts: bool = False
+
+
+@dataclass(frozen=True)
 class Fanned:
     """One edit: seconds from the file to the last ACK, and of them those after the first client had it.
 
@@ -72,13 +80,13 @@ class Crowd:
 
 
 @contextmanager
-def connected(plane: Plane, clients: int, *, delta: bool, routes: bool) -> Iterator[Crowd]:
+def connected(plane: Plane, clients: int, protocol: Protocol, *, routes: bool) -> Iterator[Crowd]:
     """So many clients that have all they ask for."""
     with ExitStack() as stack:
         some = PROCESSES if clients >= WORTH_A_PROCESS else 1
         counts = [clients // some + (number < clients % some) for number in range(some)]
         processes = [
-            stack.enter_context(_process(plane, sum(counts[:number]), count, delta=delta, routes=routes))
+            stack.enter_context(_process(plane, sum(counts[:number]), count, protocol, routes=routes))
             for number, count in enumerate(counts)
         ]
         seen = _all_received(processes)
@@ -86,10 +94,12 @@ def connected(plane: Plane, clients: int, *, delta: bool, routes: bool) -> Itera
 
 
 @contextmanager
-def _process(plane: Plane, first: int, count: int, *, delta: bool, routes: bool) -> Iterator["subprocess.Popen[bytes]"]:
+def _process(
+    plane: Plane, first: int, count: int, protocol: Protocol, *, routes: bool
+) -> Iterator["subprocess.Popen[bytes]"]:
     said = {
         "socket": str(plane.socket), "first": first, "count": count, "upstreams": plane.corpus.upstreams,
-        "delta": delta, "routes": routes,
+        "delta": protocol.delta, "hosts": protocol.hosts, "routes": routes,
     }  # fmt: skip
     command = [sys.executable, "-m", "bench.xds.followers", json.dumps(said)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

@@ -1,6 +1,6 @@
 """How much is measured, and at which sizes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.xds.corpus import Shape
 
@@ -24,6 +24,11 @@ class Effort:
     endured_seconds: int
     shapes: tuple[Shape, ...] = (SMALL, MEDIUM, LARGE)
     endured_shape: Shape = ENDURED
+
+    @property
+    def spread_shapes(self) -> tuple[Shape, ...]:
+        """The shapes whose edits go to many clients."""
+        return (*self.shapes, replace(self.shapes[-1], hosts=True))
 
     @property
     def endured_every(self) -> int:

@@ -80,7 +80,8 @@ async def _acknowledged(ads: Ads) -> None:
 async def _follower(corpus: Corpus, at: UnixEndpoint) -> AsyncIterator[None]:
     """A client in a process of its own, connected and content."""
     said = {
-        "socket": str(at.path), "first": 0, "count": 1, "upstreams": corpus.upstreams, "delta": True, "routes": True,
+        "socket": str(at.path), "first": 0, "count": 1, "upstreams": corpus.upstreams, "delta": True, "hosts": False,
+        "routes": True,
     }  # fmt: skip
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.xds.followers", json.dumps(said),

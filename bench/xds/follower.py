@@ -1,6 +1,7 @@
 """A client that asks as Envoy does and accepts everything unread: what it costs is sending and receiving.
 
-Clusters and listeners come first, endpoints when there are clusters, routes when there is a listener that names them.
+Clusters and listeners come first, endpoints when there are clusters, routes when there is a listener that names them,
+and their virtual hosts where the client takes those one by one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +15,21 @@ from envoy.service.discovery.v3 import discovery_pb2 as discovery_pb
 from bench.xds.envelope import Envelope, envelope
 from control_plane.server.services import ADS
 from control_plane.server.types import ENVOYS
-from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTES, ROUTES_TYPE
+from control_plane.server.wire import HOSTS_FIELD
+from control_plane.xds.names import (
+    CLUSTER_TYPE,
+    ENDPOINTS_TYPE,
+    LISTENER_TYPE,
+    ROUTES,
+    ROUTES_TYPE,
+    VIRTUAL_HOST_TYPE,
+)
 from service_kit.clock import Clock
 
 # What is asked for when something of another type has come.
-CHILDREN: Mapping[str, str] = {CLUSTER_TYPE: ENDPOINTS_TYPE, LISTENER_TYPE: ROUTES_TYPE}
+CHILDREN: Mapping[str, str] = {
+    CLUSTER_TYPE: ENDPOINTS_TYPE, LISTENER_TYPE: ROUTES_TYPE, ROUTES_TYPE: VIRTUAL_HOST_TYPE,
+}  # fmt: skip
 Call = Any  # Any: a call of grpc.aio on bytes
 
 
@@ -29,11 +40,20 @@ class Asked:
     delta: bool
     names: Mapping[str, Sequence[str]]
 
+    @property
+    def takes_hosts(self) -> bool:
+        """Whether the route table comes by its virtual hosts."""
+        return VIRTUAL_HOST_TYPE in self.names
 
-def asked(*, delta: bool, upstreams: Sequence[str], routes: bool) -> Asked:
+
+def asked(*, delta: bool, hosts: bool, upstreams: Sequence[str], routes: bool) -> Asked:
     """What an Envoy asks for that runs these upstreams, or one that has no use for routes."""
     wanted = {CLUSTER_TYPE: (), LISTENER_TYPE: (), ENDPOINTS_TYPE: tuple(upstreams)}
-    return Asked(delta, {**wanted, ROUTES_TYPE: (ROUTES,)} if routes else wanted)
+    if routes:
+        wanted |= {ROUTES_TYPE: (ROUTES,)}
+    if routes and hosts:
+        wanted |= {VIRTUAL_HOST_TYPE: ()}
+    return Asked(delta, wanted)
 
 
 @dataclass
@@ -53,6 +73,7 @@ class Follower:
         method = "Delta" if wanted.delta else "Stream"
         self._call: Call = channel.stream_stream(f"/{ADS.name}/{method}{ADS.resources}")()
         self._node: base_pb.Node | None = base_pb.Node(id=node, cluster=ENVOYS.cluster)
+        self._node.metadata.update({HOSTS_FIELD: wanted.takes_hosts})
         self._wanted = wanted
         self._clock = clock
         self._nonces: dict[str, str] = {}

@@ -25,9 +25,11 @@ QUIET_SECONDS = 0.3
 POLL_SECONDS = 0.005
 
 
-async def main(socket: str, first: int, count: int, upstreams: Sequence[str], *, delta: bool, routes: bool) -> None:
+async def main(
+    socket: str, first: int, count: int, upstreams: Sequence[str], *, delta: bool, hosts: bool, routes: bool
+) -> None:
     """Connects, says so, then answers one line after the other until its input ends."""
-    clock, wanted = SystemClock(), asked(delta=delta, upstreams=upstreams, routes=routes)
+    clock, wanted = SystemClock(), asked(delta=delta, hosts=hosts, upstreams=upstreams, routes=routes)
     channels = [grpc.aio.insecure_channel(f"unix:{socket}", OPTIONS) for _ in range(-(-count // STREAMS_A_CHANNEL))]
     followers = [
         Follower(channels[number % len(channels)], f"follower-{first + number}", wanted, clock)

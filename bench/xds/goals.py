@@ -31,7 +31,7 @@ def goals(results: Results) -> Iterator[Goal]:
     edited = next(item for item in results.edited if item.shape == largest)
     yield Goal(f"cold compile of {largest}", 5.0, median(cold.compiled))
     yield Goal(f"an edit of one route of {largest} to Envoy's ACK", 1.0, median(item.total for item in edited.seen))
-    for shape in results.effort.shapes:
+    for shape in results.effort.spread_shapes:
         yield _slowest(
             [item for item in results.spread if item.shape == shape and item.clients == results.effort.clients]
         )

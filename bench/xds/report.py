@@ -13,7 +13,7 @@ from bench.xds.acknowledged import Acknowledged
 from bench.xds.corpus import Edit
 from bench.xds.crowd import Fanned
 from bench.xds.goals import goals
-from bench.xds.results import PROTOCOLS, Edited, Results, Spread
+from bench.xds.results import SHARED, Edited, Results, Spread
 
 # Steps of an edit by their key, as a reader knows them.
 STEPS = {"noticed": "noticed", "read": "read and checked", "compiled": "compiled", "accepted": "Envoy's validator"}
@@ -126,12 +126,12 @@ def _bytes_table(results: Results) -> str:
     rows = (
         [
             str(item.shape),
-            *(_size(results, item, kind, protocol) for kind in Edit for protocol in PROTOCOLS),
+            *(_size(results, item, kind, protocol) for kind in Edit for protocol in SHARED),
             *(f"{item.sizes[kind.value]:,}" for kind in Edit),
         ]
         for item in results.edited
     )
-    heads = [f"{kind.value}, {protocol}" for kind in Edit for protocol in PROTOCOLS]
+    heads = [f"{kind.value}, {protocol}" for kind in Edit for protocol in SHARED]
     return table(["", *heads, *(f"{kind.value}, Envoy" for kind in Edit)], rows)
 
 

@@ -3,18 +3,21 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.xds.acknowledged import Acknowledged, acknowledged
 from bench.xds.alone import alone
 from bench.xds.corpus import Edit, Shape
-from bench.xds.crowd import Crowd, Fanned, connected
+from bench.xds.crowd import Crowd, Fanned, Protocol, connected
 from bench.xds.effort import Effort
 from bench.xds.plane import Plane, running_plane
 from service_kit.clock import Clock
 
-PROTOCOLS = {"SotW": False, "delta": True}
+SHARED = {"SotW": Protocol(delta=False), "delta": Protocol(delta=True)}
+# Where files have hosts of their own, for clients that take these one by one, as Envoys of our bootstrap do.
+BY_HOSTS = {"delta by hosts": Protocol(delta=True, hosts=True)}
 Tell = Callable[[str], None]
 
 
@@ -86,7 +89,7 @@ def measured(effort: Effort, clock: Clock, tell: Tell) -> Results:
             effort,
             tuple(_cold(effort, config, tell)),
             tuple(_edited(effort, config, clock, tell)),
-            tuple(spread for shape in effort.shapes for spread in _spread(effort, shape, clock, tell)),
+            tuple(spread for shape in effort.spread_shapes for spread in _spread(effort, shape, clock, tell)),
             _endured(effort, config, tell),
         )
 
@@ -115,26 +118,27 @@ def _edited(effort: Effort, folder: Path, clock: Clock, tell: Tell) -> Iterator[
 
 def _spread(effort: Effort, shape: Shape, clock: Clock, tell: Tell) -> Iterator[Spread]:
     with running_plane(shape, clock) as plane:
-        for protocol in PROTOCOLS:
-            tell(f"edits of {shape} to 1 and {effort.clients} clients, {protocol}")
-            one = list(_to(plane, effort, protocol, 1))
+        for name, protocol in (BY_HOSTS if shape.hosts else SHARED).items():
+            tell(f"edits of {shape} to 1 and {effort.clients} clients, {name}")
+            to = partial(_to, plane, effort, name, protocol)
+            one = list(to(1))
             yield from one
             size = max(seen.size for item in one for seen in item.seen)
             affordable = min(effort.clients, max(1, effort.budget // size))
             if affordable == effort.clients:
-                yield from _to(plane, effort, protocol, effort.clients)
+                yield from to(effort.clients)
             else:
-                yield from _to(plane, effort, protocol, affordable, (Edit.ROUTE,))
-                yield from _to(plane, effort, protocol, effort.clients, (Edit.ENDPOINT, Edit.CLUSTER))
+                yield from to(affordable, (Edit.ROUTE,))
+                yield from to(effort.clients, (Edit.ENDPOINT, Edit.CLUSTER))
 
 
 def _to(
-    plane: Plane, effort: Effort, protocol: str, clients: int, kinds: tuple[Edit, ...] = tuple(Edit)
+    plane: Plane, effort: Effort, name: str, protocol: Protocol, clients: int, kinds: tuple[Edit, ...] = tuple(Edit)
 ) -> Iterator[Spread]:
-    with connected(plane, clients, delta=PROTOCOLS[protocol], routes=Edit.ROUTE in kinds) as crowd:
+    with connected(plane, clients, protocol, routes=Edit.ROUTE in kinds) as crowd:
         for kind in kinds:
             seen = tuple(_fanned(crowd, kind, effort.fanned))
-            yield Spread(plane.corpus.shape, protocol, clients, kind, crowd.connected, seen, crowd.memory())
+            yield Spread(plane.corpus.shape, name, clients, kind, crowd.connected, seen, crowd.memory())
 
 
 def _fanned(crowd: Crowd, kind: Edit, count: int) -> Iterator[Fanned]:

@@ -42,6 +42,8 @@ def test_every_kind_of_edit_reaches_one_client_and_as_many_as_the_bytes_allow(re
         ("SotW", 3): 2,
         ("delta", 1): 4,
         ("delta", 3): 2,
+        ("delta by hosts", 1): 4,
+        ("delta by hosts", 3): 2,
     }
     assert all(seen.total >= seen.spread >= 0 for item in results.spread for seen in item.seen)
     assert all(min(seen.server_cpu, seen.client_cpu) > 0 for item in results.spread for seen in item.seen)
@@ -50,7 +52,7 @@ def test_every_kind_of_edit_reaches_one_client_and_as_many_as_the_bytes_allow(re
 def test_every_client_is_sent_the_same(results: Results):
     sizes = {(item.protocol, item.clients, item.kind): item.seen[0].size for item in results.spread}
 
-    for protocol in ("SotW", "delta"):
+    for protocol in ("SotW", "delta", "delta by hosts"):
         one = sizes[protocol, 1, Edit.ENDPOINT]
         assert abs(sizes[protocol, 3, Edit.ENDPOINT] - 3 * one) <= 3 * 2  # a nonce may be a digit longer
 
