@@ -32,14 +32,15 @@ TIMEOUT = 30.0  # seconds; half a second is usual at 2,000 routes
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether Envoy accepts; `reason` is its own message where it does not."""
+    """Whether Envoy accepts; `reason` is its own message where it does not. A `late` one was not given in time."""
 
     accepted: bool
     reason: str
+    late: bool = False
 
 
-async def envoy_verdict(snapshot: Snapshot, envoy: Path) -> Verdict:
-    """Envoy's verdict on the whole snapshot; nothing is bound and nobody is called."""
+async def envoy_verdict(snapshot: Snapshot, envoy: Path, seconds: float = TIMEOUT) -> Verdict:
+    """Envoy's verdict on the whole snapshot, in so many seconds; nothing is bound and nobody is called."""
     with tempfile.TemporaryDirectory(prefix="tollgate-validate-") as folder:
         bootstrap = Path(folder) / "bootstrap.pb"
         await asyncio.to_thread(_write, snapshot, bootstrap)
@@ -51,9 +52,11 @@ async def envoy_verdict(snapshot: Snapshot, envoy: Path) -> Verdict:
         except OSError as error:  # replaced or removed while the gateway runs
             return Verdict(accepted=False, reason=f"cannot run {envoy}: {error.strerror}")
         try:
-            _, stderr = await asyncio.wait_for(process.communicate(), TIMEOUT)
+            _, stderr = await asyncio.wait_for(process.communicate(), seconds)
         except TimeoutError:
-            return Verdict(accepted=False, reason=f"envoy --mode validate gave no verdict in {TIMEOUT:.0f} s")
+            return Verdict(
+                accepted=False, reason=f"envoy --mode validate gave no verdict in {seconds:.0f} s", late=True
+            )
         finally:
             if process.returncode is None:  # late, or nobody waits for it any more: the control plane stops
                 process.kill()

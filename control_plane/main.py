@@ -74,7 +74,7 @@ def parts(
     record = Record(history, log=log, registry=registry)
     compiler = Compiler(chosen.wiring)
     reader = Reader(chosen.config, environ, compiler)
-    gate = Gate(compiler, chosen.envoy_binary, reader.place)
+    gate = Gate(compiler, chosen.envoy_binary, reader.place, clock)
     live = LiveConfiguration(reader, gate, publisher, news, endpoints, record, log=log, clock=clock, registry=registry)
     return Parts(ads, publisher, endpoints, history, record, live)
 

@@ -26,9 +26,10 @@ def admitted(config: Path | None, environ: Mapping[str, str]) -> Checked:
     compiler = Compiler(WIRING)
     reader = Reader(config, environ, compiler)
     checked = reader.read()
-    gate = Gate(compiler, envoy_at_hand(environ, _not_asked), reader.place)
+    clock = SystemClock()
+    gate = Gate(compiler, envoy_at_hand(environ, _not_asked), reader.place, clock)
     asyncio.run(gate.admitted(checked, None))
-    show_warnings(checked.warnings(SystemClock().now()))
+    show_warnings(checked.warnings(clock.now()))
     return checked
 
 

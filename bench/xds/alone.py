@@ -64,7 +64,7 @@ async def cold(corpus: Corpus) -> Json:
 async def steps(corpus: Corpus, edits: int) -> list[Json]:
     """Seconds of each step from a file renamed into place to a release that Envoy's validator has accepted."""
     compiler = _compiler(corpus)
-    trial = Trial(lambda gateway: compiler.trial(gateway).envoy, envoy_binary(environment()))
+    trial = Trial(lambda gateway: compiler.trial(gateway).envoy, envoy_binary(environment()), CLOCK)
     checked = compiler.read(corpus.folder, {})
     compiler.release(checked.gateway)
     source = FileSource(corpus.folder)
@@ -82,6 +82,7 @@ async def steps(corpus: Corpus, edits: int) -> list[Json]:
             read = CLOCK.monotonic()
             await asyncio.to_thread(compiler.release, checked.gateway)
             released = CLOCK.monotonic()
+            trial.begin()
             reason = await trial.refusal_of_edit(checked.gateway, last.gateway)
             if reason is not None:
                 raise LoadFailed(reason)

@@ -6,7 +6,8 @@ the YAML that made it, these are held back, and the rest goes through the gate a
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -20,23 +21,25 @@ from control_plane.gate.blame import all_of_the_refused_types, blamed
 from control_plane.gate.candidate import Candidate, HeldBack
 from control_plane.gate.parts import KINDS, Blame, Element, Part, edited, elements
 from control_plane.gate.quarantine import Held, Inseparable, held_back
-from control_plane.gate.trial import Trial
+from control_plane.gate.trial import OutOfTime, Trial
 from control_plane.ir.model import Gateway
 from control_plane.publication.outcome import Outcome, told
+from service_kit.clock import Clock
 
 # Each time that a part is blamed, what is left is judged again: so often, before nothing of an edit goes live.
 MOST_ATTEMPTS: Final = 3
 # An edit that changes thousands of parts is not told in thousands of lines.
 MOST_TOLD: Final = 20
+LESS_AT_ONCE: Final = "find out why Envoy is slow or hangs here, or change less at once"
 
 
 class Gate:
     """Judges one configuration at a time; `last` is always what was live before the edit, None where nothing was."""
 
-    def __init__(self, compiler: Compiler, envoy: Path | None, place: Location) -> None:
+    def __init__(self, compiler: Compiler, envoy: Path | None, place: Location, clock: Clock) -> None:
         self._compiler = compiler
         self._envoy = envoy
-        self._trial = Trial(lambda gateway: compiler.trial(gateway).envoy, envoy)
+        self._trial = Trial(lambda gateway: compiler.trial(gateway).envoy, envoy, clock)
         self._place = place
 
     async def admitted(self, checked: Checked, last: Candidate | None) -> Candidate:
@@ -45,10 +48,25 @@ class Gate:
         A first configuration is taken as a whole: there is nothing yet to fall back on.
         """
         known = {} if last is None else _still_refused(checked.gateway, last.refused)
-        return await self._admitted(checked, last, known, attempts=0)
+        with self._in_time(checked):
+            return await self._admitted(checked, last, known, attempts=0)
 
     async def without_refused(self, outcome: Outcome, candidate: Candidate, last: Candidate | None) -> Candidate:
         """What may be published instead of a candidate that its consumers refused; `last` is what is served now."""
+        with self._in_time(candidate.checked):
+            return await self._without_refused(outcome, candidate, last)
+
+    @contextmanager
+    def _in_time(self, checked: Checked) -> Iterator[None]:
+        """A configuration that cannot be judged in time is held back as a whole: others wait meanwhile."""
+        self._trial.begin()
+        try:
+            yield
+        except OutOfTime as error:
+            reason = f"nothing of this change goes live: {error}, so it is not known whether it is good"
+            raise self._whole(checked, reason, LESS_AT_ONCE) from error
+
+    async def _without_refused(self, outcome: Outcome, candidate: Candidate, last: Candidate | None) -> Candidate:
         checked = candidate.checked
         now = elements(checked.gateway)
         before = {} if last is None else elements(last.gateway)
@@ -119,8 +137,8 @@ class Gate:
             errors.append(ConfigError(self._place, (), f"{len(blame) - MOST_TOLD} more parts are refused"))
         return InvalidConfig(errors, checked.loaded.files)
 
-    def _whole(self, checked: Checked, reason: str) -> InvalidConfig:
-        return InvalidConfig([ConfigError(self._place, (), reason)], checked.loaded.files)
+    def _whole(self, checked: Checked, reason: str, cure: str | None = None) -> InvalidConfig:
+        return InvalidConfig([ConfigError(self._place, (), reason, cure)], checked.loaded.files)
 
 
 def _candidate(checked: Checked, served: Candidate, held: Held, blame: Blame) -> Candidate:

@@ -4,24 +4,44 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from control_plane.consistency import InconsistentSnapshot
-from control_plane.envoy_check import envoy_verdict
+from control_plane.envoy_check import TIMEOUT, envoy_verdict
 from control_plane.gate.bisect import culprits
 from control_plane.gate.parts import LISTENERS, ROUTES, UPSTREAMS, Blame, Part
 from control_plane.ir.model import Gateway
 from control_plane.ir.part import changed, named_upstreams, part
 from control_plane.snapshot import Snapshot
+from service_kit.clock import Clock
 
 NOTHING: frozenset[str] = frozenset()
+# Seconds for all questions about one configuration together: no other is judged meanwhile.
+BUDGET: Final = 60.0
+
+
+class OutOfTime(Exception):  # noqa: N818 - nobody is at fault
+    """Envoy was asked about one configuration for as long as that may take, and there are questions left."""
+
+    def __init__(self) -> None:
+        super().__init__(f"asking Envoy about it took longer than {BUDGET:.0f} s")
 
 
 class Trial:
-    """Asks about gateways that nobody is served; `snapshot` makes what an Envoy would be told of one."""
+    """Asks about gateways that nobody is served; `snapshot` makes what an Envoy would be told of one.
 
-    def __init__(self, snapshot: Callable[[Gateway], Snapshot], envoy: Path | None) -> None:
+    Each method may end in OutOfTime, BUDGET seconds after the latest `begin`.
+    """
+
+    def __init__(self, snapshot: Callable[[Gateway], Snapshot], envoy: Path | None, clock: Clock) -> None:
         self._snapshot = snapshot
         self._envoy = envoy
+        self._clock = clock
+        self.begin()
+
+    def begin(self) -> None:
+        """Another configuration is to be asked about."""
+        self._until = self._clock.monotonic() + BUDGET
 
     async def refusal_of_edit(self, new: Gateway, last: Gateway | None) -> str | None:
         """Why what is new in the gateway is refused, None where it is not; only that is looked at."""
@@ -40,7 +60,12 @@ class Trial:
             return f"the compiler made an inconsistent snapshot, please report it: {error}"
         if self._envoy is None:
             return None
-        verdict = await envoy_verdict(snapshot, self._envoy)
+        seconds = min(TIMEOUT, self._until - self._clock.monotonic())
+        if seconds <= 0:
+            raise OutOfTime
+        verdict = await envoy_verdict(snapshot, self._envoy, seconds)
+        if verdict.late and seconds < TIMEOUT:
+            raise OutOfTime
         return None if verdict.accepted else f"Envoy refuses it: {verdict.reason}"
 
     async def culprits(self, new: Gateway, last: Gateway | None) -> Blame:

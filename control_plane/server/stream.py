@@ -7,15 +7,15 @@ own parent: Envoy ACKs a cluster only once it is warm, and endpoints are what wa
 A node that opens a stream for each type has several; they are `abreast`, and keep the order as if they were one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from control_plane.server.exchange import DeltaRequest, Push, SotwRequest, Verdict
+from control_plane.server.exchange import Ack, DeltaRequest, Push, SotwRequest, Verdict
 from control_plane.server.subscription import PATIENCE, DeltaSubscription, SotwSubscription
-from control_plane.server.types import NOTHING, UNAWAITED, WARMING
+from control_plane.server.types import NAMES_OF, NOTHING, UNAWAITED, WARMING
 from control_plane.snapshot import Named, Snapshot
-from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, ROUTES_TYPE, VIRTUAL_HOST_TYPE
+from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE
 
 Subscriptions = SotwSubscription | DeltaSubscription
 S = TypeVar("S", SotwSubscription, DeltaSubscription)
@@ -32,10 +32,15 @@ class TypeRequest:
 
 
 class Abreast:
-    """The subscriptions of streams that keep one order, by type: a type may be on several."""
+    """The subscriptions of streams that keep one order, by type: a type may be on several.
+
+    It also knows the parents that were sent and whose children were not taken since, on whichever stream: a client that
+    comes back with such children has them of what the parents were before.
+    """
 
     def __init__(self) -> None:
         self._by_type: dict[str, list[Subscriptions]] = {}
+        self._unwarmed: dict[str, set[str]] = {}  # names of parents by the type of their children
 
     def of(self, type_url: str) -> Sequence[Subscriptions]:
         return self._by_type.get(type_url, ())
@@ -45,6 +50,26 @@ class Abreast:
 
     def remove(self, type_url: str, subscription: Subscriptions) -> None:
         self._by_type[type_url].remove(subscription)
+
+    def parents_pushed(self, child: str, names: Collection[str], snapshot: Snapshot) -> None:
+        """Parents of this type of children were sent: who has these owes them once more, and who comes later may."""
+        if child in NAMES_OF:
+            offered = snapshot.of(NAMES_OF[child])
+            self._unwarmed[child] = {name for name in (*self._unwarmed.get(child, ()), *names) if name in offered}
+        for subscription in self.of(child):
+            subscription.parents_pushed(names)
+
+    def came_back(self, type_url: str, subscription: Subscriptions) -> None:
+        """What a client says to have is not of a parent that it was sent before it said so [57, 58]."""
+        if unwarmed := self._unwarmed.get(type_url):
+            subscription.parents_pushed(unwarmed)
+
+    def taken(self, type_url: str, subscription: Subscriptions, push: Push) -> None:
+        """The client has these children, of its parents as they are now; but for those that it is owed anew."""
+        if unwarmed := self._unwarmed.get(type_url):
+            unwarmed.difference_update(item.name for item in push.resources if not subscription.owes(item.name))
+            if not unwarmed:  # a set that has become empty keeps its memory
+                del self._unwarmed[type_url]
 
 
 class Stream:
@@ -75,13 +100,15 @@ class Stream:
         match request.request:
             case SotwRequest() as sotw:
                 asked = known if isinstance(known, SotwSubscription) else self._new(SotwSubscription, request.type_url)
-                return asked.receive(sotw, now)
+                verdict = asked.receive(sotw, now)
             case DeltaRequest() as delta:
                 told = known if isinstance(known, DeltaSubscription) else self._new(DeltaSubscription, request.type_url)
                 verdict = told.receive(delta, now)
-                if known is None and request.type_url == VIRTUAL_HOST_TYPE:
-                    self._hear_of_tables(told)
-                return verdict
+                if known is None and delta.resumes:
+                    self._abreast.came_back(request.type_url, told)
+        if isinstance(verdict, Ack):
+            self._abreast.taken(request.type_url, self.subscriptions[request.type_url], verdict.push)
+        return verdict
 
     def next_push(self, snapshot: Snapshot, now: float) -> Push | None:
         """The next response to send, or None while there is nothing to send or an earlier type is awaited."""
@@ -111,12 +138,6 @@ class Stream:
             for subscription in self.subscriptions.values()
         )
 
-    def _hear_of_tables(self, hosts: DeltaSubscription) -> None:
-        """What a client that comes back says to have is not of a table that it was sent before it said so."""
-        tables = self.subscriptions.get(ROUTES_TYPE)
-        if tables is not None and tables.last_flight is not None:
-            hosts.parents_pushed(tables.last_flight.told)
-
     def _new(self, kind: type[S], type_url: str) -> S:
         found = kind(type_url, self._nonces, lifetimes=self._lifetimes)
         self.subscriptions[type_url] = found
@@ -143,7 +164,7 @@ class Stream:
                 return None
             own = self.subscriptions.get(type_url)
             if own is not None and (push := own.push(snapshot, now)) is not None:
-                self._tell_children(type_url, own)
+                self._tell_children(type_url, own, snapshot)
                 return push
             if type_url in UNAWAITED or type_url == turns[-1]:
                 continue
@@ -191,17 +212,16 @@ class Stream:
     def _opaque(self) -> Iterator[Subscriptions]:
         return (item for type_url, item in self.subscriptions.items() if type_url not in self._push_order)
 
-    def _tell_children(self, type_url: str, parent: Subscriptions) -> None:
+    def _tell_children(self, type_url: str, parent: Subscriptions, snapshot: Snapshot) -> None:
         for child, its_parents in WARMING.items():
             if type_url in its_parents:
-                for subscription in self._abreast.of(child):
-                    subscription.parents_pushed(parent.changed())
+                self._abreast.parents_pushed(child, parent.changed(), snapshot)
 
 
 def _warm_at(clusters: Subscriptions, offered: Named, endpoints: Sequence[Subscriptions], now: float) -> float:
     flight = clusters.last_flight
-    if flight is None or not endpoints or now >= flight.sent_at + PATIENCE:
-        return now  # who asks for no endpoints at all has them from elsewhere
+    if flight is None or now >= flight.sent_at + PATIENCE:
+        return now
     awaited = (name for name, version in flight.told.items() if version is not None and name in offered)
     warm = all(any(item.has(name) for item in endpoints) for name in awaited)
     return now if warm else flight.sent_at + PATIENCE

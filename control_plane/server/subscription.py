@@ -116,6 +116,10 @@ class Subscription(ABC):
         """Whether the client has a resource of this name that it wants."""
         return self._wants(name) and self._held.version(name) is not None
 
+    def owes(self, name: str) -> bool:
+        """Whether this name gets an answer even if nothing changed."""
+        return name in self._owed
+
     def state(self, item: Resource) -> ResourceState | None:
         """How the client stands to this resource; None where it does not want it."""
         if not self._wants(item.name):

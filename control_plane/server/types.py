@@ -33,6 +33,9 @@ WARMING: Final[Mapping[str, frozenset[str]]] = {
     ROUTES_TYPE: frozenset({LISTENER_TYPE}),
     VIRTUAL_HOST_TYPE: frozenset({ROUTES_TYPE, LISTENER_TYPE}),  # of the table that they are of, and with it its users
 }
+# Children that say in their names whose they are, and the type with those names: endpoints have that of their cluster,
+# and a cluster that has none here waits for none; virtual hosts begin with that of their table.
+NAMES_OF: Final[Mapping[str, str]] = {ENDPOINTS_TYPE: ENDPOINTS_TYPE, VIRTUAL_HOST_TYPE: ROUTES_TYPE}
 NOTHING: Final[frozenset[str]] = frozenset()
 # Types whose verdict nobody waits for: Envoy ACKs what names a secret when it has the secret.
 UNAWAITED: Final = frozenset({SECRET_TYPE})

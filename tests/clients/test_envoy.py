@@ -14,7 +14,7 @@ from tests.support.certificates import Authority
 from tests.support.config_dump import read_config_dump
 from tests.support.eventually import eventually
 from tests.support.live_envoy import SOON, STARTED, Line, backend, is_saying, line, traffic
-from tests.support.modes import ADS_MODES, MODES, Mode
+from tests.support.modes import MODES, Mode
 from tests.support.xds import cluster, endpoints, listener, pair, routes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -134,13 +134,13 @@ async def test_74_what_came_while_the_control_plane_was_away_arrives_with_it(sha
     assert answers["/b"] <= {"404", "one"}
 
 
-@pytest.mark.parametrize("mode", ADS_MODES, ids=lambda mode: mode.name)
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
 async def test_55_74_a_control_plane_that_begins_with_what_it_served_last_breaks_no_route_to_what_left_meanwhile(
     mode: Mode, one: int, two: int
 ) -> None:
     """The state of the world that a client comes back with says nothing of what it has: only the server can know.
 
-    On ADS, as our Envoys are: separate streams come back one by one, and a request was seen to fail between them.
+    Separate streams come back one by one, that of the new cluster's endpoints last: routes wait for it.
     """
     async with line(mode, linger=LINGER_SECONDS) as own:
         before = await serving(own, one)
@@ -154,6 +154,30 @@ async def test_55_74_a_control_plane_that_begins_with_what_it_served_last_breaks
             await converged(own)
 
     assert answers["/a"] <= {"one", "two"}
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
+async def test_57_58_74_what_changed_while_the_control_plane_was_away_does_not_stay_in_warming(
+    mode: Mode, one: int
+) -> None:
+    """Its endpoints, routes and secrets did not, and Envoy says that it has them."""
+    certificate = pair("s", *Authority().issue("localhost"))
+
+    def world(number: int) -> tuple[Resource, ...]:
+        secure = listener("secure", "r", prefix=f"secure-{number}", certificate="s", source=mode.source)
+        cluster_a = cluster("a", connect_ms=700 + number, source=mode.source)
+        return (secure, cluster_a, endpoints("a", one), routes("r", a="a"), certificate)
+
+    async with line(mode) as own:
+        await own.publish(*world(0))
+        await eventually(lambda: runs(own, snapshot(world(0))), within=STARTED)
+        await converged(own)
+        for number in (1, 2):
+            await own.stop_control_plane()
+            await own.start_control_plane()
+            await own.publish(*world(number))
+            await eventually(lambda ms=700 + number: runs_connect_timeout(own, ms), within=STARTED)
+            await converged(own)
 
 
 async def test_74_an_envoy_that_starts_anew_is_given_everything(shared: Line, one: int) -> None:

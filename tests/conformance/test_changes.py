@@ -9,7 +9,7 @@ from control_plane.server.types import ENVOY_PUSH_ORDER
 from control_plane.snapshot import EMPTY, snapshot
 from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE, ROUTES_TYPE, SECRET_TYPE
 from tests.conformance.client import Client
-from tests.conformance.modes import Mode, in_every_mode, of_types
+from tests.conformance.modes import Mode, in_every_mode, of_types, over_separate_streams
 from tests.conformance.server import Server, start, without, world
 from tests.support.xds import cluster, endpoints, listener, routes, secret
 
@@ -81,6 +81,17 @@ async def test_46_a_client_that_comes_back_with_everything_gets_nothing(
         await back.silent()
         server.serve(*world(port=81))
         assert (await back.take(ENDPOINTS_TYPE)).names == ["a"]
+
+
+@over_separate_streams
+async def test_46_a_stream_that_comes_back_with_endpoints_of_clusters_that_it_was_sent_long_ago_gets_nothing(
+    server: Server, client: Client, mode: Mode
+) -> None:
+    server.serve(*world())
+    await start(client)
+    async with server.client(mode) as back:
+        await back.resume(ENDPOINTS_TYPE, client)
+        await back.silent()
 
 
 @in_every_mode

@@ -166,6 +166,27 @@ async def test_57_endpoints_are_not_lost_while_those_of_another_are_on_their_way
 
 
 @in_every_mode
+async def test_57_who_comes_back_with_endpoints_gets_them_again_for_a_cluster_that_changed_meanwhile(
+    server: Server, client: Client, mode: Mode
+) -> None:
+    """The cluster is on its way, or taken, before the client says which endpoints it has; and no others come again."""
+    rest = (endpoints("a", 1), cluster("b"), endpoints("b", 1))
+    server.serve(cluster("a"), *rest)
+    for type_url, names in ((CLUSTER_TYPE, ()), (ENDPOINTS_TYPE, ("a", "b"))):
+        await client.ask(type_url, *names)
+        await client.take(type_url)
+    await client.close()
+    server.serve(cluster("a", connect_ms=2), *rest)
+    async with server.client(mode) as back:
+        await back.resume(CLUSTER_TYPE, client)
+        await back.take(CLUSTER_TYPE)
+        await back.resume(ENDPOINTS_TYPE, client)
+
+        assert (await back.take(ENDPOINTS_TYPE)).names == (["a"] if mode.delta else ["a", "b"])
+        await back.silent()
+
+
+@in_every_mode
 async def test_58_a_changed_listener_gets_its_unchanged_routes_and_secrets_when_it_asks(
     server: Server, client: Client
 ) -> None:

@@ -45,7 +45,8 @@ async def test_60_a_snapshot_with_a_hole_is_not_published(
     envoy, policies = whole
     hole = next(name for name in envoy.of(type_url) if type_url != names.CLUSTER_TYPE or name == "email")
     server.xds.ads.set_snapshot(ENVOYS.cluster, checked(envoy, policies))
-    for asked, its_names in ((names.CLUSTER_TYPE, ()), (type_url, (hole,))):
+    endpoints = tuple(envoy.of(names.ENDPOINTS_TYPE))
+    for asked, its_names in ((names.CLUSTER_TYPE, ()), (names.ENDPOINTS_TYPE, endpoints), (type_url, (hole,))):
         await client.ask(asked, *its_names)
         await client.rest()
     with pytest.raises(InconsistentSnapshot):

@@ -21,6 +21,7 @@ from control_plane.publication.outcome import Outcome
 from control_plane.server.types import short_name
 from control_plane.snapshot import EMPTY, Release, Resource, snapshot
 from control_plane.xds.names import LISTENER_TYPE, ROUTES_TYPE, VIRTUAL_HOST_TYPE
+from service_kit.clock import SystemClock
 from service_kit.endpoint import UnixEndpoint
 from tests.support.compiled import WIRING, compiled, config, route
 from tests.support.envoy import envoy_binary
@@ -59,7 +60,7 @@ class Live:
         self.outcomes: list[Outcome] = []
         self.errors: tuple[str, ...] = ()
         self.offer: Callable[[Release], None]
-        self._gate = Gate(Compiler(WIRING), envoy, Location("gateway.yaml", 1, 1))
+        self._gate = Gate(Compiler(WIRING), envoy, Location("gateway.yaml", 1, 1), SystemClock())
         self._published: list[Candidate] = []
         self._current: Candidate | None = None
         self._heard: asyncio.Queue[Outcome] = asyncio.Queue()

@@ -51,7 +51,7 @@ def live_configuration(
     )  # fmt: skip
     history = History((state or file.parent) / FILE_NAME, clock=clock, warn=log.warning)
     record = Record(history, log=log, registry=registry)
-    gate = Gate(compiler, envoy, reader.place)
+    gate = Gate(compiler, envoy, reader.place, clock)
     live = LiveConfiguration(reader, gate, publisher, news, endpoints, record, log=log, clock=clock, registry=registry)
     return live, news
 

@@ -8,12 +8,15 @@ from prometheus_client import CollectorRegistry
 
 from control_plane.compile import Compiler
 from control_plane.config.errors import InvalidConfig, Location
+from control_plane.gate import trial
 from control_plane.gate.candidate import Candidate
 from control_plane.gate.gate import Gate, HeldBackGauge
 from control_plane.publication.outcome import NodeRefusal, Outcome
 from control_plane.server.status import Refusal
 from control_plane.xds.names import CLUSTER_TYPE, ROUTES, ROUTES_TYPE
+from service_kit.clock import Clock, SystemClock
 from service_kit.contract import AUTHZ_POLICY_NAME, AUTHZ_POLICY_TYPE
+from tests.support.clock import StillClock
 from tests.support.compiled import IDENTITY, WIRING, compiled, config, private, route
 from tests.support.envoy import envoy_binary
 
@@ -42,8 +45,8 @@ def asked(binary: Path) -> int:
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
-def gate(binary: Path | None) -> Gate:
-    return Gate(Compiler(WIRING), binary, PLACE)
+def gate(binary: Path | None, clock: Clock | None = None) -> Gate:
+    return Gate(Compiler(WIRING), binary, PLACE, clock or SystemClock())
 
 
 async def live(found: Gate, *routes: dict[str, Any], **changes: Any) -> Candidate:
@@ -175,6 +178,55 @@ async def test_an_envoy_that_cannot_be_asked_is_nobodys_fault(tmp_path: Path, pi
 
     with pytest.raises(InvalidConfig, match=r"^gateway.yaml:1:1: Envoy refuses it: cannot run"):
         await edit(found, last, route("a", "/a"), route("b", "/b"))
+
+
+class SlowClock(StillClock):
+    """Twenty seconds pass before each look at it."""
+
+    def monotonic(self) -> float:
+        self.advance(20)
+        return super().monotonic()
+
+
+OUT_OF_TIME = (
+    r"^gateway.yaml:1:1: nothing of this change goes live: asking Envoy about it took longer than \d+ s, so it is not "
+    r"known whether it is good; find out why Envoy is slow or hangs here, or change less at once$"
+)
+
+
+async def test_the_search_in_an_edit_is_bounded_and_the_next_has_its_own_time(picky: Path) -> None:
+    last = await live(gate(None), *(route(f"r{number}", f"/{number}") for number in range(8)))
+    found = gate(picky, SlowClock())
+
+    with pytest.raises(InvalidConfig, match=OUT_OF_TIME) as refused:
+        await edit(found, last, *(route(f"r{number}", f"/{number}/unwanted") for number in range(8)))
+    assert asked(picky) == 2, "of sixteen"
+    assert refused.value.files
+
+    candidate = await edit(found, last, *(route(f"r{number}", f"/{number}/wanted") for number in range(8)))
+    assert candidate.held == ()
+
+
+async def test_an_envoy_that_hangs_costs_an_edit_no_more_than_its_time(
+    picky: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "BUDGET", 0.5)
+    last = await live(gate(None), route("a", "/a"))
+    picky.write_text('#!/bin/sh\necho asked >> "$0.asked"\nexec sleep 60\n')
+
+    with pytest.raises(InvalidConfig, match=OUT_OF_TIME):
+        await edit(gate(picky), last, route("a", "/a"), route("b", "/b"))
+    assert asked(picky) <= 1
+
+
+async def test_the_search_in_what_consumers_refuse_is_bounded_too(picky: Path) -> None:
+    last = await live(gate(None), route("a", "/a"))
+    bad = (route(f"r{number}", f"/{number}/unwanted") for number in range(8))
+    candidate = await edit(gate(None), last, route("a", "/a"), *bad)
+
+    with pytest.raises(InvalidConfig, match=OUT_OF_TIME):
+        await gate(picky, SlowClock()).without_refused(outcome(candidate, "missing ): ("), candidate, last)
+    assert asked(picky) == 2
 
 
 async def test_the_real_envoy_is_asked() -> None:

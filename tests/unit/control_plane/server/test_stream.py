@@ -1,6 +1,8 @@
 """The order of types on one stream, and what may delay a push."""
 
 import itertools
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import pytest
 
@@ -127,6 +129,11 @@ def test_57_a_changed_cluster_brings_its_unchanged_endpoints_along() -> None:
     assert taken(stream, other_cluster) == [CLUSTER_TYPE, ENDPOINTS_TYPE]
 
 
+def with_another_cluster(held: Snapshot) -> Snapshot:
+    rest = (item for named in held.resources.values() for item in named.values() if item.type_url != CLUSTER_TYPE)
+    return snapshot([*rest, resource(CLUSTER_TYPE, "a", b"2")])
+
+
 class Node:
     """A node with a stream for each type, everything taken."""
 
@@ -139,10 +146,10 @@ class Node:
             assert push is not None
             self.ack(push)
 
-    def open(self, type_url: str) -> None:
+    def open(self, type_url: str, initial: Mapping[str, str] = MappingProxyType({})) -> None:
         nonces = (f"{type_url}-{number}" for number in itertools.count(1))
         self.streams[type_url] = Stream(ENVOY_PUSH_ORDER, nonces, abreast=self.abreast)
-        self.ask(type_url, DeltaRequest((name_of(type_url),)))
+        self.ask(type_url, DeltaRequest((name_of(type_url),), initial_versions=initial))
 
     def ask(self, type_url: str, request: DeltaRequest, now: float = 0.0) -> None:
         self.streams[type_url].receive(TypeRequest(type_url, request), now)
@@ -189,16 +196,62 @@ def test_a_closed_stream_holds_up_no_other() -> None:
 
 
 def test_57_a_cluster_brings_its_endpoints_along_on_another_stream() -> None:
-    node = Node(world("1"))
-    changed = snapshot(
-        [*(item for named in world("1").resources.values() for item in named.values() if item.type_url != CLUSTER_TYPE),
-         resource(CLUSTER_TYPE, "a", b"2")]
-    )  # fmt: skip
+    node, changed = Node(world("1")), with_another_cluster(world("1"))
     assert node.push(CLUSTER_TYPE, changed) is not None
     endpoints = node.push(ENDPOINTS_TYPE, changed)
 
     assert endpoints is not None
     assert [item.name for item in endpoints.resources] == ["a"]
+
+
+def test_57_endpoints_of_a_changed_cluster_are_owed_until_they_are_taken_on_whichever_stream() -> None:
+    """They were on their way when their stream broke; it comes back with those of before."""
+    node, changed = Node(world("1")), with_another_cluster(world("1"))
+    held = {"a": changed.of(ENDPOINTS_TYPE)["a"].version}
+    assert node.push(CLUSTER_TYPE, changed) is not None
+    assert node.push(ENDPOINTS_TYPE, changed) is not None
+
+    node.streams.pop(ENDPOINTS_TYPE).close()
+    node.open(ENDPOINTS_TYPE, held)
+    again = node.push(ENDPOINTS_TYPE, changed)
+    assert again is not None
+    node.ack(again)
+
+    node.streams.pop(ENDPOINTS_TYPE).close()
+    node.open(ENDPOINTS_TYPE, held)
+    assert node.push(ENDPOINTS_TYPE, changed) is None
+
+
+def test_57_a_verdict_on_endpoints_of_before_their_cluster_changed_is_not_one_on_those_it_needs() -> None:
+    node = Node(world("1"))
+    moved = snapshot([*world("1").of(CLUSTER_TYPE).values(), resource(ENDPOINTS_TYPE, "a", b"2")])
+    changed = with_another_cluster(moved)
+    before = node.push(ENDPOINTS_TYPE, moved)
+    assert before is not None
+    assert node.push(CLUSTER_TYPE, changed) is not None
+    node.ack(before)
+
+    node.streams.pop(ENDPOINTS_TYPE).close()
+    node.open(ENDPOINTS_TYPE, {"a": changed.of(ENDPOINTS_TYPE)["a"].version})
+    assert node.push(ENDPOINTS_TYPE, changed) is not None
+
+
+def test_59_routes_wait_for_endpoints_of_a_node_that_asks_for_none_yet() -> None:
+    """It has come back on the streams of clusters and routes, and not yet on that of endpoints."""
+    node, held = Node(world("1")), world("2")
+    for type_url in (ENDPOINTS_TYPE, LISTENER_TYPE):
+        node.streams.pop(type_url).close()
+    clusters = node.push(CLUSTER_TYPE, held)
+    assert clusters is not None
+    node.ack(clusters)
+    assert node.push(ROUTES_TYPE, held) is None
+
+    node.open(ENDPOINTS_TYPE)
+    endpoints = node.push(ENDPOINTS_TYPE, held)
+    assert endpoints is not None
+    assert node.push(ROUTES_TYPE, held) is None
+    node.ack(endpoints)
+    assert node.push(ROUTES_TYPE, held) is not None
 
 
 @pytest.mark.parametrize(("initial", "waits"), [({"a": "old"}, True), ({}, False)], ids=["comes-back", "is-new"])
