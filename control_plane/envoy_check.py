@@ -5,8 +5,11 @@ bootstrap travels as binary protobuf, so that fields newer than our generated me
 """
 
 import asyncio
+import os
 import re
+import signal
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +30,8 @@ from control_plane.xds.references import visit_secret_references
 
 # As in the bootstraps that Envoy is started with.
 RUNTIME = {"re2.max_program_size.error_level": 4096}
+# Bytes at the end of what Envoy says.
+LONGEST_SAID = 1 << 16
 TIMEOUT = 30.0  # seconds; half a second is usual at 2,000 routes
 
 
@@ -44,24 +49,35 @@ async def envoy_verdict(snapshot: Snapshot, envoy: Path, seconds: float = TIMEOU
     with tempfile.TemporaryDirectory(prefix="tollgate-validate-") as folder:
         bootstrap = Path(folder) / "bootstrap.pb"
         await asyncio.to_thread(_write, snapshot, bootstrap)
+        said = Path(folder) / "said"  # a file: a pipe would have to be read, or keep us as long as somebody holds it
         try:
-            process = await asyncio.create_subprocess_exec(
-                str(envoy), "--mode", "validate", "-c", str(bootstrap), "--disable-hot-restart", "-l", "error",
-                stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-            )  # fmt: skip
+            with said.open("wb") as stderr:
+                process = await asyncio.create_subprocess_exec(
+                    str(envoy), "--mode", "validate", "-c", str(bootstrap), "--disable-hot-restart", "-l", "error",
+                    stdout=asyncio.subprocess.DEVNULL, stderr=stderr, start_new_session=True,
+                )  # fmt: skip
         except OSError as error:  # replaced or removed while the gateway runs
             return Verdict(accepted=False, reason=f"cannot run {envoy}: {error.strerror}")
         try:
-            _, stderr = await asyncio.wait_for(process.communicate(), seconds)
+            ended = await asyncio.wait_for(process.wait(), seconds)
         except TimeoutError:
             return Verdict(
                 accepted=False, reason=f"envoy --mode validate gave no verdict in {seconds:.0f} s", late=True
             )
         finally:
             if process.returncode is None:  # late, or nobody waits for it any more: the control plane stops
-                process.kill()
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # with what a wrapper of Envoy started
                 await process.wait()
-    return Verdict(process.returncode == 0, _reason(stderr.decode(errors="replace")))
+        if ended < 0:  # memory ran out: what it said last is not why
+            return Verdict(accepted=False, reason=f"envoy --mode validate was ended by signal {-ended}")
+        return Verdict(ended == 0, _reason(_end_of(said)))
+
+
+def _end_of(file: Path) -> str:
+    with file.open("rb") as opened:
+        opened.seek(max(0, file.stat().st_size - LONGEST_SAID))
+        return opened.read().decode(errors="replace")
 
 
 def _write(snapshot: Snapshot, file: Path) -> None:

@@ -2,6 +2,7 @@
 
 The rule is in docs/fleets.md: a URI `spiffe://TRUST-DOMAIN/tollgate/ROLE[/GROUP]` or a DNS name
 `ROLE[.GROUP].tollgate` among the subject's alternative names. A certificate may have several; other names mean nothing.
+Only Envoys have groups.
 """
 
 import re
@@ -11,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final, cast
 
 import grpc
+from cryptography import x509
 
 from service_kit.contract import GROUP_PATTERN
 
@@ -28,8 +30,9 @@ _ROLE: Final = f"(?P<role>{'|'.join(Role)})"
 _GROUP: Final = f"(?P<group>{GROUP_PATTERN})"
 _URI: Final = re.compile(rf"spiffe://[a-z0-9._-]{{1,255}}/tollgate/{_ROLE}(/{_GROUP})?")
 _DNS: Final = re.compile(rf"{_ROLE}(\.{_GROUP})?\.tollgate")
-# The names of each kind in gRPC's authentication context; the list of all of them does not tell the kinds apart.
-_KINDS: Final = (("peer_uri", _URI), ("peer_dns", _DNS))
+# What gRPC's authentication context says of the certificate. The names that it lists itself end at a NUL: who holds
+# `admin.tollgate<NUL>.example.org` would be an admin.
+_CERTIFICATE: Final = "x509_pem_cert"
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -62,10 +65,23 @@ def peer_of(context: Context) -> Peer | None:
     """The peer of a call; None on a Unix socket, where the socket's mode is the authentication."""
     if context.peer().startswith("unix:"):
         return None
-    stated = context.auth_context()
-    names = {kind: [_text(name) for name in stated.get(kind, ())] for kind, _ in _KINDS}
-    identities = (identity for kind, pattern in _KINDS for identity in _identities(names[kind], pattern))
-    return Peer(frozenset(identities), tuple(name for kind, _ in _KINDS for name in names[kind]))
+    uris, dns = _names(context.auth_context().get(_CERTIFICATE, ()))
+    return Peer(frozenset((*_identities(uris, _URI), *_identities(dns, _DNS))), (*uris, *dns))
+
+
+def _names(certificates: Iterable[bytes | str]) -> tuple[list[str], list[str]]:
+    """The URIs and the DNS names of a certificate, whole; none where it cannot be read."""
+    for pem in certificates:
+        try:
+            found = x509.load_pem_x509_certificate(pem if isinstance(pem, bytes) else pem.encode())
+            names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+            break
+        return (
+            names.get_values_for_type(x509.UniformResourceIdentifier),
+            names.get_values_for_type(x509.DNSName),
+        )
+    return [], []
 
 
 def refusal(peer: Peer, role: Role, group: str = "") -> str:
@@ -132,8 +148,6 @@ class Guarded(grpc.GenericRpcHandler):
 def _identities(names: Iterable[str], pattern: re.Pattern[str]) -> Iterable[Identity]:
     for name in names:
         if found := pattern.fullmatch(name):
-            yield Identity(Role(found["role"]), found["group"] or "")
-
-
-def _text(name: bytes | str) -> str:
-    return name.decode(errors="replace") if isinstance(name, bytes) else name
+            identity = Identity(Role(found["role"]), found["group"] or "")
+            if identity.role is Role.ENVOY or not identity.group:
+                yield identity

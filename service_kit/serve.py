@@ -27,10 +27,12 @@ from service_kit.subscription import PolicyConsumer, PolicySubscription
 
 # Seconds a stopping server gives calls in flight.
 STOP_GRACE = 5.0
+# Bytes.
+LARGEST_MESSAGE = 64 << 20
 GRPC_OPTIONS = (
     ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", 64 << 20),
-    ("grpc.max_send_message_length", 64 << 20),
+    ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+    ("grpc.max_send_message_length", LARGEST_MESSAGE),
 )
 
 

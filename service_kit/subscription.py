@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import grpc
 from envoy.config.core.v3 import base_pb2 as base_pb
 from envoy.service.discovery.v3 import discovery_pb2 as discovery_pb
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2 as code_pb
 from google.rpc import status_pb2 as status_pb
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -43,11 +44,15 @@ CHANNEL_OPTIONS = (
 
 # xds-protos has no annotations: a request or response is Any.
 Message = Any
-Call = grpc.aio.StreamStreamCall[Message, Message]
+Call = grpc.aio.StreamStreamCall[Message, bytes]
 
 
 class PolicyRejected(Exception):  # noqa: N818 - a verdict, not a fault of the program
     """A policy change that cannot be used; the message goes to the control plane as the NACK's reason."""
+
+
+class UnreadableResponse(Exception):  # noqa: N818 - what was said, not a fault of the program
+    """The control plane said what is no response: the stream is left, and what was taken stays."""
 
 
 class PolicyConsumer(Protocol):
@@ -101,10 +106,14 @@ class PolicySubscription:
             )
         self._start_from_cache()
         while True:
+            failures = self._failures
             try:
                 await self._follow()
             except grpc.aio.AioRpcError as error:
-                self._report_loss(error)
+                self._report_loss(error.code().name, error.details())
+            except UnreadableResponse as error:
+                self._failures = failures  # though it was let in: the next attempt may wait longer
+                self._report_loss("UNREADABLE", str(error))
             await asyncio.sleep(_backoff(self._failures))
             self._failures += 1
 
@@ -148,10 +157,9 @@ class PolicySubscription:
             await first_ended(self._stream(channel), _replaced(self._tls, used))
 
     async def _stream(self, channel: grpc.aio.Channel) -> None:
-        rpc = channel.stream_stream(
+        rpc: grpc.aio.StreamStreamMultiCallable[Message, bytes] = channel.stream_stream(
             DELTA_METHOD,
             request_serializer=discovery_pb.DeltaDiscoveryRequest.SerializeToString,
-            response_deserializer=discovery_pb.DeltaDiscoveryResponse.FromString,
         )
         answers: asyncio.Queue[Message] = asyncio.Queue()
         call: Call = rpc(self._requests(answers))
@@ -160,8 +168,8 @@ class PolicySubscription:
             if not call.done():  # it was let in; where nothing is new nothing more is said
                 self._connected.set(1)
                 self._failures = 0
-            async for response in call:
-                await self._take(response, answers)
+            async for data in call:
+                await self._take(_response(data), answers)
         finally:
             self._connected.set(0)
 
@@ -184,7 +192,7 @@ class PolicySubscription:
         answer = discovery_pb.DeltaDiscoveryRequest(type_url=type_url, response_nonce=response.nonce)
         changed = {item.name: Held(item.version, item.resource.value) for item in response.resources}
         removed = tuple(response.removed_resources)
-        rejection = self._rejection(type_url, changed, removed)
+        rejection = _other_type(response) or self._rejection(type_url, changed, removed)
         if rejection is not None:
             answer.error_detail.CopyFrom(status_pb.Status(code=code_pb.INVALID_ARGUMENT, message=rejection))
             answers.put_nowait(answer)
@@ -214,10 +222,24 @@ class PolicySubscription:
         except OSError as error:
             self._log.error("policies not cached", reason=str(error))
 
-    def _report_loss(self, error: grpc.aio.AioRpcError) -> None:
+    def _report_loss(self, code: str, reason: str | None) -> None:
         """Once a loss, not once an attempt; a connection that was ended for its age is back at the first attempt."""
         log = self._log.warning if self._failures == 1 else self._log.debug
-        log("control plane away", address=str(self._control_plane), code=error.code().name, reason=error.details())
+        log("control plane away", address=str(self._control_plane), code=code, reason=reason)
+
+
+def _response(data: bytes) -> Message:
+    """A response; gRPC's own reading would give None for what is none."""
+    try:
+        return discovery_pb.DeltaDiscoveryResponse.FromString(data)
+    except DecodeError as error:
+        raise UnreadableResponse(str(error)) from error
+
+
+def _other_type(response: Message) -> str | None:
+    """Why resources are not of the type that the response says; None where they are."""
+    others = sorted({item.resource.type_url for item in response.resources} - {response.type_url})
+    return f"resources of {others[0]!r} in a response of {response.type_url!r}" if others else None
 
 
 def _channel(endpoint: Endpoint, credentials: Credentials | None) -> grpc.aio.Channel:

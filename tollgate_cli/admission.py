@@ -27,11 +27,11 @@ def admitted(config: Path | None, environ: Mapping[str, str]) -> Checked:
     reader = Reader(config, environ, compiler)
     checked = reader.read()
     clock = SystemClock()
-    gate = Gate(compiler, envoy_at_hand(environ, _not_asked), reader.place, clock)
+    gate = Gate(compiler, envoy_at_hand(environ, not_asked), reader.place, clock)
     asyncio.run(gate.admitted(checked, None))
     show_warnings(checked.warnings(clock.now()))
     return checked
 
 
-def _not_asked(error: EnvoyMissing) -> None:
+def not_asked(error: EnvoyMissing) -> None:
     typer.echo(f"note: Envoy was not asked: {error}", err=True)

@@ -92,7 +92,7 @@ class Connection:
         if code is grpc.StatusCode.UNIMPLEMENTED:
             return f"what answers at {self.endpoint} is no control plane of this version; restart the gateway"
         if code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
-            return details
+            return "\n".join(map(printable, (error.details() or "").splitlines()))  # a mistake a line
         return f"the control plane at {self.endpoint} answers {code.name}: {details}"
 
 

@@ -43,8 +43,11 @@ def history(
         typer.echo(json.dumps(as_json(report), indent=2))
     elif report.entries:
         typer.echo("\n".join(_shown(report)))
-    else:
+    elif not report.unavailable:
         typer.echo("the history is empty")
+    if report.unavailable:
+        typer.echo(f"error: there is no history: {printable(report.unavailable)}", err=True)
+        raise typer.Exit(1)
 
 
 def _shown(report: HistoryReport) -> Iterator[str]:

@@ -15,6 +15,7 @@ from control_plane.config.errors import InvalidConfig
 from service_kit.clock import SystemClock
 from service_kit.endpoint import EndpointError, TcpEndpoint, parse_endpoint
 from service_kit.settings import LOG_LEVEL_VARIABLE, SettingError, environment, log_level
+from tollgate_cli.admission import not_asked
 from tollgate_cli.beginning import beginning
 from tollgate_cli.mutual_tls import tls_files
 from tollgate_cli.source import Config, show_warnings, source_name
@@ -184,7 +185,7 @@ def _become(
     gateway = Gateway(
         config=config,
         layout=place,
-        envoy_binary=envoy_binary(environ) if name == processes.ENVOY else envoy_at_hand(environ),
+        envoy_binary=envoy_binary(environ) if name == processes.ENVOY else envoy_at_hand(environ, not_asked),
         environ=environ,
         control_plane=parse_endpoint(control_plane) if control_plane else place.sockets.xds,
         tls=tls_files(environ),

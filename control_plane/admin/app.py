@@ -57,7 +57,8 @@ def admin_app(admin: Admin, operations: Iterable[Route]) -> Starlette:
         return JSONResponse({"status": "ok"})
 
     async def ready(_request: Request) -> Response:
-        return JSONResponse({"ready": admin.ready}, 200 if admin.ready else 503)
+        is_ready = admin.ready
+        return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
     return Starlette(
         routes=[

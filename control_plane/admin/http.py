@@ -12,7 +12,7 @@ from starlette.routing import Route
 from control_plane.admin.answers import guarded, mistake
 from control_plane.admin.rpc import DEFAULT_LIMIT
 from control_plane.history.entries import CannotRollBack, NoSuchEntry
-from control_plane.operations.reports import HistoryReport, Operations, as_json
+from control_plane.operations.reports import Operations, as_json
 
 ROLLBACK_CURE: Final = 'send {"number": N} for an entry of /history, or {"release": true} for what the file says'
 LARGEST_NUMBER: Final = 2**31
@@ -31,7 +31,7 @@ def operations_routes(operations: Operations, token: Callable[[], str]) -> tuple
         limit = request.query_params.get("limit", str(DEFAULT_LIMIT))
         if not NUMBER.fullmatch(limit) or not 0 < int(limit) < LARGEST_NUMBER:
             return mistake(400, "invalid_request", "limit: it is no number of entries")
-        return JSONResponse(as_json(HistoryReport(await operations.history(int(limit)))))
+        return JSONResponse(as_json(await operations.history(int(limit))))
 
     async def rollback(request: Request) -> Response:
         try:

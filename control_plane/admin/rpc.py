@@ -7,7 +7,7 @@ from typing import Final
 
 import grpc
 from google.protobuf import json_format
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from control_plane.admin.token import presents
 from control_plane.history.entries import CannotRollBack, NoSuchEntry
@@ -15,7 +15,6 @@ from control_plane.operations.described import hashing_key
 from control_plane.operations.reports import (
     AUTHORIZATION,
     SERVICE,
-    HistoryReport,
     Operations,
     as_json,
 )
@@ -47,7 +46,7 @@ def admin_rpc(operations: Operations, token: Callable[[], str]) -> grpc.GenericR
 
     async def history(request: Message) -> object:
         assert isinstance(request, admin_pb.ListHistoryRequest)  # noqa: S101 - what the method deserializes
-        return HistoryReport(await operations.history(request.limit or DEFAULT_LIMIT))
+        return await operations.history(request.limit or DEFAULT_LIMIT)
 
     async def rollback(request: Message) -> object:
         assert isinstance(request, admin_pb.RollbackRequest)  # noqa: S101 - what the method deserializes
@@ -65,23 +64,22 @@ def admin_rpc(operations: Operations, token: Callable[[], str]) -> grpc.GenericR
     return grpc.method_handlers_generic_handler(SERVICE, {method.name: _handler(method, token) for method in methods})
 
 
-def _handler(method: Method, token: Callable[[], str]) -> "grpc.RpcMethodHandler[Message, Message]":
-    async def handle(request: Message, context: Context) -> Message:
+def _handler(method: Method, token: Callable[[], str]) -> "grpc.RpcMethodHandler[bytes, Message]":
+    async def handle(request: bytes, context: Context) -> Message:
         if not presents(presented(context), token()):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, CURE)
         try:
-            report = await method.answer(request)
+            report = await method.answer(method.request.FromString(request))
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not a {method.request.DESCRIPTOR.name}")
         except NoSuchEntry as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
         except CannotRollBack as error:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         return await asyncio.to_thread(_message, report, method.response)  # of ten thousand routes it takes a second
 
-    return grpc.unary_unary_rpc_method_handler(
-        handle,
-        request_deserializer=method.request.FromString,
-        response_serializer=method.response.SerializeToString,
-    )
+    # Requests are read behind the token: gRPC would tell who has none what is wrong with them.
+    return grpc.unary_unary_rpc_method_handler(handle, response_serializer=method.response.SerializeToString)
 
 
 def _message(report: object, response: type[Message]) -> Message:

@@ -210,12 +210,15 @@ async def _body(response: Any) -> bytes:  # Any: of the client
 def _faults() -> Iterator[None]:
     """Faults of the connection and of what is said on it, in our words."""
     from aiohttp import ClientError  # noqa: PLC0415 - it comes with the optional client
+    from aiohttp.http_exceptions import HttpProcessingError  # noqa: PLC0415 - as above
     from kubernetes.aio.client import ApiException  # noqa: PLC0415
 
     try:
         yield
     except ValidationError as error:
         raise Expired(f"it said what cannot be read: {error.errors(include_input=False)[0]['msg']}") from error
+    except HttpProcessingError as error:  # a line that does not end
+        raise Expired(_cut(str(error))) from error
     except (ClientError, ApiException, OSError, TimeoutError, ValueError) as error:
         raise Lost(_cut(str(error) or repr(error))) from error
 

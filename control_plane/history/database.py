@@ -44,17 +44,19 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._opened_as: tuple[int, int] | None = None
 
-    def run(self, work: Work[Answer], *, fold: bool = False) -> Answer:
+    def run(self, work: Work[Answer], *, changes: bool = False, fold: bool = False) -> Answer:
         """The answer of a piece of work that is done whole or not at all, from any thread.
 
-        With `fold` it is on the disk afterwards, and what it superseded is nowhere any more.
+        What `changes` something waits for others who do: SQLite waits for nobody once a transaction has read. With
+        `fold` it is on the disk afterwards, and what it superseded is nowhere any more.
         """
+        begin = "BEGIN IMMEDIATE" if changes else "BEGIN"
         with self._lock:
             try:
-                answer = self._attempt(work)
+                answer = self._attempt(work, begin)
             except Damaged as damage:
                 self._set_aside(damage)
-                answer = self._attempt_anew(work)
+                answer = self._attempt_anew(work, begin)
             if fold:
                 self._fold()
             return answer
@@ -63,21 +65,21 @@ class Database:
         with self._lock:
             self._close()
 
-    def _attempt(self, work: Work[Answer]) -> Answer:
+    def _attempt(self, work: Work[Answer], begin: str) -> Answer:
         """Damaged where there is no database to work with; then nothing was done."""
         try:
             with self._errors_named():
                 connection = self._open()
-                connection.execute("BEGIN")
+                connection.execute(begin)
                 with connection:
                     return work(connection)
         except (Damaged, HistoryUnavailable):
             self._close()
             raise
 
-    def _attempt_anew(self, work: Work[Answer]) -> Answer:
+    def _attempt_anew(self, work: Work[Answer], begin: str) -> Answer:
         try:
-            return self._attempt(work)
+            return self._attempt(work, begin)
         except Damaged as damage:
             raise HistoryUnavailable(f"{self._file}: {damage}") from damage
 

@@ -48,7 +48,7 @@ class History:
             _trim(db, self._kept)
             return number
 
-        return self._run(work, fold=True)
+        return self._run(work, changes=True, fold=True)
 
     def decided(self, number: int, checked_inputs: Inputs, result: Result, held: Sequence[str]) -> None:
         """Corrects the result of an entry, once its nodes have judged it."""
@@ -58,7 +58,7 @@ class History:
                 _decide(db, number, checked_inputs, result, held)
                 _trim(db, self._kept)
 
-        self._run(work, fold=True)
+        self._run(work, changes=True, fold=True)
 
     def judged(self, number: int, node: str, accepted: bool, reason: str) -> None:  # noqa: FBT001 - one verdict, in words
         """Remembers what this node says of the entry now."""
@@ -73,7 +73,7 @@ class History:
             if _is_there(db, number):
                 _keep_verdicts(db, number, rows)
 
-        self._run(work)
+        self._run(work, changes=True)
 
     def entries(self, limit: int) -> tuple[Entry, ...]:
         """The newest entries, the newest first."""
@@ -102,7 +102,7 @@ class History:
                 raise HistoryUnavailable(f"there is no entry {number}")
             db.execute("INSERT INTO pin VALUES (?, ?, ?)", (number, source_digest, at))
 
-        self._run(work, fold=True)
+        self._run(work, changes=True, fold=True)
 
     def pinned(self) -> Pin | None:
         row = self._run(lambda db: db.execute("SELECT entry, source_digest, at FROM pin").fetchone())
@@ -111,8 +111,8 @@ class History:
     def close(self) -> None:
         self._database.close()
 
-    def _run(self, work: Work[Answer], *, fold: bool = False) -> Answer:
-        return self._database.run(work, fold=fold)
+    def _run(self, work: Work[Answer], *, changes: bool = False, fold: bool = False) -> Answer:
+        return self._database.run(work, changes=changes, fold=fold)
 
 
 def _new_entry(db: sqlite3.Connection, at: float, source: str, inputs: Inputs, digest: str) -> int:

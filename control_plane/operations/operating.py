@@ -10,6 +10,7 @@ from control_plane.operations.described import running
 from control_plane.operations.reports import (
     ConfigurationReport,
     HistoryEntry,
+    HistoryReport,
     NodeResult,
     Pinned,
     RollbackResult,
@@ -47,11 +48,12 @@ class LiveOperations:
         )
         return status_report(configuration, node_reports(self._ads.statuses()))
 
-    async def history(self, limit: int) -> tuple[HistoryEntry, ...]:
+    async def history(self, limit: int) -> HistoryReport:
         """The newest entries, the newest first."""
         status = self._live.status
         pinned = None if status.rolled_back is None else status.rolled_back.number
-        return tuple(_entry(item, status.number, pinned) for item in await self._record.entries(limit))
+        entries = tuple(_entry(item, status.number, pinned) for item in await self._record.entries(limit))
+        return HistoryReport(entries, self._record.reason)
 
     async def rollback(self, number: int | None) -> RollbackResult:
         """Makes an entry live until the file changes; without one, what the file says. CannotRollBack."""

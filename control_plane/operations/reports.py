@@ -125,9 +125,10 @@ class HistoryEntry:
 
 @dataclass(frozen=True)
 class HistoryReport:
-    """The newest entries, the newest first."""
+    """The newest entries, the newest first; `unavailable` says why there are none to show."""
 
     entries: tuple[HistoryEntry, ...]
+    unavailable: str = ""
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ class Operations(Protocol):
 
     def status(self) -> StatusReport: ...
 
-    async def history(self, limit: int) -> tuple[HistoryEntry, ...]:
+    async def history(self, limit: int) -> HistoryReport:
         """The newest entries, the newest first; `limit` at most."""
         ...
 

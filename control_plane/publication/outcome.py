@@ -1,7 +1,8 @@
 """What the consumers of a release say of it together, and so whose fault a refusal is.
 
 What all of a group refuse who have judged it is wrong with the configuration. What some refuse and others run is wrong
-with those nodes, and so is what a node cannot do on its own machine, though it were the only one: bind a port.
+with those nodes, and so is what a node cannot do on its own machine, though it were the only one: bind a port, or open
+its log.
 """
 
 import re
@@ -19,7 +20,8 @@ from control_plane.xds.names import LISTENER_TYPE, ROUTES_TYPE, VIRTUAL_HOST_TYP
 # How Envoy 1.40 begins what it says of several resources, each in a line of its own, after a comma or a line break.
 LISTED: Final = re.compile(r"Error adding/updating (?:listener|cluster)\(s\) ")
 # `public: cannot bind '0.0.0.0:80': Address already in use`; permission, a foreign address and a missing folder too.
-CANNOT_BIND: Final = re.compile(r"[^ ]+: cannot bind '[^']*': ")
+# A log that it may not open, as /dev/stdout of another user is, is the node's own as well.
+CANNOT_OPEN: Final = re.compile(r"[^ ]+: (?:cannot bind '[^']*': |unable to open file '[^']*': )")
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,11 @@ def told(message: str) -> str:
 
 
 def own_fault(refusal: Refusal) -> bool:
-    """Whether the node could not do what others may: each of the listeners it names could not be bound."""
+    """Whether the node could not do what others may: to bind a port, or open its log, for each listener named."""
     if refusal.type_url != LISTENER_TYPE or not LISTED.match(refusal.message):
         return False
     lines = LISTED.sub("", refusal.message, count=1).strip().splitlines()
-    return all(CANNOT_BIND.match(line) for line in lines)
+    return all(CANNOT_OPEN.match(line) for line in lines)
 
 
 def refused_names(refusal: Refusal) -> frozenset[str]:

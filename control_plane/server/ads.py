@@ -32,6 +32,7 @@ from service_kit.clock import Clock
 from service_kit.log import Logger
 from service_kit.peers import peer_of
 from service_kit.race import first_ended
+from service_kit.serve import LARGEST_MESSAGE
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -205,8 +206,17 @@ class Ads:
             session.wake.clear()
             while (push := self._next_push(session)) is not None:
                 self._metrics.pushed(push)
-                await context.write(self._bytes.response(session.protocol, push))
+                await context.write(self._response(session, push))
             await session.woken()
+
+    def _response(self, session: Session, push: Push) -> bytes:
+        """The push as bytes; Refused, and told, where gRPC would not send so many."""
+        data = self._bytes.response(session.protocol, push)
+        if len(data) > LARGEST_MESSAGE:
+            what = f"{short_name(push.type_url)} resources of {len(data)} bytes are more than the {LARGEST_MESSAGE}"
+            self._log.error("a push is too large to be sent", node=session.node.id, reason=f"{what} of one message")
+            raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{what} of one message")
+        return data
 
     def _next_push(self, session: Session) -> Push | None:
         if session.node.cluster not in self._snapshots:

@@ -9,7 +9,7 @@ import grpc
 
 from control_plane.server.admission import Refused
 from control_plane.server.stream import Stream
-from control_plane.server.wire import Received
+from control_plane.server.wire import MOST_NAMES, Received
 
 # Characters.
 LONGEST_STATED: Final = 1_024
@@ -17,8 +17,6 @@ LONGEST_TYPE: Final = 256
 LONGEST_NAME: Final = 4_096
 # Of a stream; Envoy asks for a dozen.
 MOST_TYPES: Final = 100
-# Of one type on one stream; an Envoy names the endpoints of all its clusters.
-MOST_NAMES: Final = 200_000
 
 
 def check_request(received: Received) -> None:

@@ -16,7 +16,7 @@ from envoy.service.status.v3 import csds_pb2 as csds_pb
 from envoy.type.matcher.v3 import node_pb2 as node_matcher_pb
 from envoy.type.matcher.v3 import string_pb2 as string_matcher_pb
 from google.protobuf import timestamp_pb2 as timestamp_pb
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from control_plane.render import redacted
 from control_plane.server.admission import Refused
@@ -27,6 +27,8 @@ from control_plane.snapshot import Resource
 
 SERVICE: Final = "envoy.service.status.v3.ClientStatusDiscoveryService"
 CURE: Final = "send `authorization: Bearer TOKEN` with the admin token"
+# Bytes of an answer: a fleet's resources, once for each client, are more than a process should hold.
+LARGEST_ANSWER: Final = 60 << 20
 
 # Ours, the service's, and the client's word for it.
 STATES: Final = {
@@ -50,39 +52,47 @@ class Clients(Protocol):
 def csds_rpc(ads: Clients, authorized: Callable[[Context], bool]) -> grpc.GenericRpcHandler:
     """The service, for callers that are authorized."""
 
-    async def fetch(request: Message, context: Context) -> Message:
+    async def fetch(request: bytes, context: Context) -> Message:
         return await _answer(ads, request, context, authorized)
 
-    async def stream(requests: AsyncIterator[Message], context: Context) -> AsyncIterator[Message]:
+    async def stream(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[Message]:
         async for request in requests:
             yield await _answer(ads, request, context, authorized)
 
-    serialization = {
-        "request_deserializer": csds_pb.ClientStatusRequest.FromString,
-        "response_serializer": csds_pb.ClientStatusResponse.SerializeToString,
-    }
+    serialized = csds_pb.ClientStatusResponse.SerializeToString
     return grpc.method_handlers_generic_handler(
         SERVICE,
         {
-            "FetchClientStatus": grpc.unary_unary_rpc_method_handler(fetch, **serialization),
-            "StreamClientStatus": grpc.stream_stream_rpc_method_handler(stream, **serialization),
+            "FetchClientStatus": grpc.unary_unary_rpc_method_handler(fetch, None, serialized),
+            "StreamClientStatus": grpc.stream_stream_rpc_method_handler(stream, None, serialized),
         },
     )
 
 
 # Any: xds-protos has no annotations; so for all messages of this module
-async def _answer(ads: Clients, request: Any, context: Context, authorized: Callable[[Context], bool]) -> Message:
+async def _answer(ads: Clients, request: bytes, context: Context, authorized: Callable[[Context], bool]) -> Message:
     if not authorized(context):
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, CURE)
     try:
-        clients = [client for client in ads.clients() if _matches(client.node, request.node_matchers)]
+        return await _response(ads, csds_pb.ClientStatusRequest.FromString(request))
+    except DecodeError:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a ClientStatusRequest")
     except Refused as refused:
         await context.abort(refused.code, refused.message)
+
+
+async def _response(ads: Clients, request: Any) -> Message:
+    clients = [client for client in ads.clients() if _matches(client.node, request.node_matchers)]
     contents = None if request.exclude_resource_contents else cache(redacted)  # once a resource, not once a client
-    response = csds_pb.ClientStatusResponse()
+    response, size = csds_pb.ClientStatusResponse(), 0
     for client in clients:
         resources = tuple(client.resources())  # of one moment: the thread must not read what moves
-        response.config.append(await asyncio.to_thread(_client_config, client, resources, contents))
+        config = await asyncio.to_thread(_client_config, client, resources, contents)
+        size += config.ByteSize()
+        if size > LARGEST_ANSWER:
+            message = "more than one answer holds: name fewer clients by node_matchers, or exclude_resource_contents"
+            raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, message)
+        response.config.append(config)
     answer: Message = response
     return answer
 

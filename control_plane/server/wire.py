@@ -5,12 +5,13 @@ defines concatenation as a merge, so the large part is serialized once.
 """
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sized
 from dataclasses import dataclass, replace
 from typing import Any
 
 from envoy.service.discovery.v3 import discovery_pb2 as discovery_pb
 from google.protobuf import any_pb2 as any_pb
+from google.protobuf.message import DecodeError
 
 from control_plane.server.exchange import DeltaRequest, Push, SotwRequest
 from control_plane.server.stream import TypeRequest
@@ -27,6 +28,9 @@ HOSTS_FIELD = "tollgate_virtual_hosts"
 # Characters of a refusal that are looked at, and that are kept of them.
 LONGEST_QUOTED = 1 << 20
 LONGEST_REASON = 4_096
+# Of a request, of each kind: counted before they become objects, of which tens of millions fit in a message.
+MOST_NAMES = 200_000
+MOST_FEATURES = 1_000
 # A whole resource as text in what Envoy says of it.
 QUOTED = re.compile(r"goo\.gle/debug\w*\s.*?(?=: Proto constraint validation failed|\Z)", re.DOTALL)
 # How a virtual host that comes by itself begins there: nothing else in the message says which it is.
@@ -99,6 +103,7 @@ def _weight(held: tuple[tuple[Resource, ...], bytes]) -> int:
 
 def _sotw_request(data: bytes) -> Received:
     message = discovery_pb.DiscoveryRequest.FromString(data)
+    _check_counts(message, message.resource_names)
     request = SotwRequest(
         names=tuple(message.resource_names),
         version=message.version_info,
@@ -110,6 +115,8 @@ def _sotw_request(data: bytes) -> Received:
 
 def _delta_request(data: bytes) -> Received:
     message = discovery_pb.DeltaDiscoveryRequest.FromString(data)
+    names = (message.resource_names_subscribe, message.resource_names_unsubscribe, message.initial_resource_versions)
+    _check_counts(message, *names)
     request = DeltaRequest(
         subscribe=tuple(message.resource_names_subscribe),
         unsubscribe=tuple(message.resource_names_unsubscribe),
@@ -118,6 +125,12 @@ def _delta_request(data: bytes) -> Received:
         error=_error(message),
     )
     return Received(_node(message), TypeRequest(message.type_url, request))
+
+
+def _check_counts(message: Any, *names: Sized) -> None:  # Any: xds-protos has no annotations
+    """DecodeError where there is more than a client has use for."""
+    if any(len(kind) > MOST_NAMES for kind in names) or len(message.node.client_features) > MOST_FEATURES:
+        raise DecodeError("it names more than any client does")
 
 
 def _node(message: Any) -> Node:  # Any: xds-protos has no annotations
@@ -141,7 +154,7 @@ def _user_agent_version(node: Any) -> str:  # Any: xds-protos has no annotations
 
 
 def _error(message: Any) -> str | None:  # Any: xds-protos has no annotations
-    return unquoted(message.error_detail.message) if message.HasField("error_detail") else None
+    return unquoted(message.error_detail.message).rstrip() if message.HasField("error_detail") else None
 
 
 def unquoted(reason: str) -> str:

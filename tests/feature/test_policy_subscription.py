@@ -1,13 +1,17 @@
 """A service's policies: from the wire, from disk while the control plane is away, refused with a reason."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 import structlog
+from envoy.service.discovery.v3 import discovery_pb2 as discovery_pb
+from google.protobuf import any_pb2 as any_pb
 from prometheus_client import CollectorRegistry
 
 from control_plane.server.types import SERVICES
@@ -18,7 +22,7 @@ from service_kit.contract import AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE
 from service_kit.endpoint import Endpoint, EndpointError, TcpEndpoint, UnixEndpoint
 from service_kit.policy_cache import CacheError, Held, Policies, load_policies, save_policies
 from service_kit.settings import TlsFiles
-from service_kit.subscription import PolicyRejected, PolicySubscription
+from service_kit.subscription import DELTA_METHOD, PolicyRejected, PolicySubscription
 from tests.support.certificates import certificates
 from tests.support.eventually import eventually
 from tests.support.xds import ControlPlane, control_plane, refuses
@@ -236,3 +240,66 @@ async def test_a_service_takes_no_policy_from_an_unproven_control_plane(cache: P
     async with subscriber(TcpEndpoint("127.0.0.1", 1), cache) as service:
         with pytest.raises(EndpointError, match="--tls-certificate"):
             await service.subscription.run()
+
+
+@dataclass
+class Impostor:
+    """A control plane that says these bytes on every stream, and keeps what it is told after them."""
+
+    says: Sequence[bytes]
+    streams: int = 0
+    told: list[Any] = field(default_factory=list)
+
+    async def stream(self, _requests: object, context: Any) -> None:
+        self.streams += 1
+        for data in self.says:
+            await context.write(data)
+        while (data := await context.read()) is not grpc.aio.EOF:
+            self.told.append(discovery_pb.DeltaDiscoveryRequest.FromString(data))
+
+
+@asynccontextmanager
+async def impostor(folder: Path, *says: bytes) -> AsyncIterator[tuple[Impostor, Endpoint]]:
+    found, at = Impostor(says), UnixEndpoint(folder / "i.sock")
+    service, _, method = DELTA_METHOD[1:].partition("/")
+    handlers = {method: grpc.stream_stream_rpc_method_handler(found.stream)}
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    server.add_insecure_port(at.grpc_target)
+    await server.start()
+    try:
+        yield found, at
+    finally:
+        await server.stop(0)
+
+
+def response(body: bytes, type_url: str = AUTHZ_POLICY_TYPE, name: str = "default") -> bytes:
+    item = discovery_pb.Resource(name=name, version="1", resource=any_pb.Any(type_url=type_url, value=body))
+    said = discovery_pb.DeltaDiscoveryResponse(type_url=AUTHZ_POLICY_TYPE, nonce="n", resources=[item])
+    data: bytes = said.SerializeToString()
+    return data
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        pytest.param(b"\xff\xff\xff", id="no message"),
+        pytest.param(response(b"2", name="abcd").replace(b"abcd", b"\xff\xfe\xfd\xfc"), id="no text"),
+    ],
+)
+async def test_a_control_plane_that_makes_no_sense_is_asked_again_and_the_last_good_policy_stays(
+    cache: Path, tmp_path: Path, noise: bytes
+) -> None:
+    async with impostor(tmp_path, response(b"1"), noise) as (found, at), subscriber(at, cache) as service:
+        await eventually(lambda: found.streams >= 3)
+
+        assert found.streams <= service.consumer.calls + 1
+        assert service.authz == {"default": b"1"}
+
+
+async def test_a_resource_of_another_type_is_refused(cache: Path, tmp_path: Path) -> None:
+    async with impostor(tmp_path, response(b"1", LIMIT_SET_TYPE)) as (found, at), subscriber(at, cache) as service:
+        answer = await eventually(lambda: next((item for item in found.told if item.response_nonce), None))
+
+        assert LIMIT_SET_TYPE in answer.error_detail.message
+        assert service.consumer.calls == 0

@@ -86,6 +86,7 @@ async def test_71_an_envoy_that_is_who_it_says_is_served(fleet: Fleet, alternati
         pytest.param(("spiffe://test/tollgate/envoy/edge",), ENVOYS.cluster, "", id="no-group"),
         pytest.param(("envoy.edge.tollgate",), SERVICES.cluster, "edge", id="its-group-as-a-service"),
         pytest.param((), ENVOYS.cluster, "", id="hosts-only"),
+        pytest.param(("envoy.tollgate\0.example.org",), ENVOYS.cluster, "", id="nul-in-a-name"),
     ],
 )
 async def test_71_a_peer_that_is_not_who_it_says_gets_no_secrets(

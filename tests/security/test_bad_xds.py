@@ -15,9 +15,9 @@ from envoy.service.discovery.v3 import discovery_pb2 as discovery_pb
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
-from control_plane.server import bounds
+from control_plane.server import ads, bounds
 from control_plane.server.types import ENVOYS
-from control_plane.server.wire import LONGEST_REASON
+from control_plane.server.wire import LONGEST_REASON, MOST_FEATURES, MOST_NAMES
 from control_plane.snapshot import snapshot
 from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE
 from tests.support.eventually import eventually
@@ -146,10 +146,13 @@ STATED = "x" * (bounds.LONGEST_STATED + 1)
         pytest.param([delta(initial_resource_versions={"a": MIB * "v"})], "INVALID_ARGUMENT", id="version"),
         pytest.param([delta(f"type/{n}", "a") for n in range(bounds.MOST_TYPES + 1)], "RESOURCE_EXHAUSTED", id="types"),
         pytest.param(
-            [delta(ENDPOINTS_TYPE, *(f"{part}-{n}" for n in range(bounds.MOST_NAMES // 2))) for part in range(3)],
+            [delta(ENDPOINTS_TYPE, *(f"{part}-{n}" for n in range(MOST_NAMES // 2))) for part in range(3)],
             "RESOURCE_EXHAUSTED",
             id="more-and-more-names",
         ),
+        pytest.param([delta() + (MOST_NAMES + 1) * b"\x1a\0"], "INVALID_ARGUMENT", id="names-without-end"),
+        pytest.param([delta() + (MOST_NAMES + 1) * b"\x22\0"], "INVALID_ARGUMENT", id="unsubscribed-without-end"),
+        pytest.param([delta(node={"client_features": (MOST_FEATURES + 1) * ["f"]})], "INVALID_ARGUMENT", id="features"),
     ],
 )
 async def test_requests_that_no_client_makes_end_their_stream_alone(requests: list[bytes], code: str) -> None:
@@ -259,3 +262,19 @@ async def test_verdicts_on_what_was_never_sent_mean_nothing(answer: Callable[[st
                 discovery_pb.DiscoveryRequest(type_url=CLUSTER_TYPE, response_nonce=answer(nonce)).SerializeToString()
             )
         await _is_served(found)
+
+
+async def test_a_push_that_is_too_large_for_a_message_ends_the_stream_and_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ads, "LARGEST_MESSAGE", 1_000)
+    async with besieged() as found, _call(found) as call:
+        many = snapshot([cluster("backend"), *(cluster(f"c{number}") for number in range(100))])
+        with capture_logs() as logs:
+            found.ads.set_snapshot(ENVOYS.cluster, many)
+            await call.write(delta(CLUSTER_TYPE, "*"))
+            assert (await call.code()) is grpc.StatusCode.RESOURCE_EXHAUSTED
+        found.ads.set_snapshot(ENVOYS.cluster, snapshot([cluster("backend")]))
+
+    assert "bad" in [line["node"] for line in logs if line["event"] == "a push is too large to be sent"]
+    assert "Cluster resources of" in await call.details()

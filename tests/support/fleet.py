@@ -31,7 +31,9 @@ class Fleet:
 
     def files(self, *names: str, process: str | None = None) -> TlsFiles:
         """Files with a pair for localhost and these names; those of the process are replaced where it has some."""
-        return issued(self.authority, self.folder / (process or "-".join(names).replace("/", "_")), *names)
+        return issued(
+            self.authority, self.folder / (process or "-".join(names).replace("/", "_").replace("\0", "_")), *names
+        )
 
     def of(self, role: str, *, process: str | None = None) -> TlsFiles:
         """A pair of this role, as `envoy/edge`."""

@@ -14,6 +14,7 @@ from control_plane.admin.rpc import admin_rpc
 from control_plane.operations.reports import (
     ConfigurationReport,
     HistoryEntry,
+    HistoryReport,
     NodeReport,
     RollbackResult,
     Running,
@@ -50,6 +51,7 @@ class StandIn:
 
     report: StatusReport = field(default_factory=lambda: status_report(CONFIGURATION, [ENVOY]))
     entries: tuple[HistoryEntry, ...] = ()
+    unavailable: str = ""
     result: RollbackResult | Exception = field(default_factory=lambda: RollbackResult(3, "77ab", held=True))
     runs: Running = NOTHING_RUNS
     asked: list[object] = field(default_factory=list)
@@ -57,9 +59,9 @@ class StandIn:
     def status(self) -> StatusReport:
         return self.report
 
-    async def history(self, limit: int) -> tuple[HistoryEntry, ...]:
+    async def history(self, limit: int) -> HistoryReport:
         self.asked.append(limit)
-        return self.entries[:limit]
+        return HistoryReport(self.entries[:limit], self.unavailable)
 
     async def rollback(self, number: int | None) -> RollbackResult:
         self.asked.append(number)

@@ -12,13 +12,12 @@ from control_plane.xds import names
 
 # In percent: so many endpoints must be healthy. Envoy drops fractions; of up to a hundred endpoints, this is one.
 ONE_ENDPOINT = 1
-EVERY_ENDPOINT = 100
 
 
 def filters(gateway: Gateway) -> tuple[HttpFilter, ...]:
     """Both answer 503 while the listener drains; readiness also while a service or a required upstream is away."""
-    needed = {name: Percent(value=EVERY_ENDPOINT) for name in (names.AUTHZ_CLUSTER, names.RATELIMIT_CLUSTER)}
-    needed |= {upstream.name: Percent(value=ONE_ENDPOINT) for upstream in gateway.upstreams if upstream.required}
+    required = [upstream.name for upstream in gateway.upstreams if upstream.required]
+    needed = {name: Percent(value=ONE_ENDPOINT) for name in (names.AUTHZ_CLUSTER, names.RATELIMIT_CLUSTER, *required)}
     return (
         _probe(names.HEALTH, "/health", {}),
         _probe(names.READY, "/readyz", needed),

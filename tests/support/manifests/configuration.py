@@ -25,8 +25,8 @@ PARSERS: Mapping[str, Callable[[Sequence[str], Mapping[str, str]], object]] = {
 }
 ENTRYPOINTS = {"tollgate-envoy": ("python3", "-m", "tollgate_cli.container")}
 SETTING = re.compile(r'\bsetting\("--([a-z-]+)"')
-SOURCES = ("service_kit/settings.py", "tollgate_cli/container/__main__.py", *(f"{name}/main.py" for name in
-           ("authz_service", "control_plane", "ratelimit_service")))  # fmt: skip
+SOURCES = ("service_kit/settings.py", "tollgate_cli/container/__main__.py", "control_plane/settings.py",
+           "authz_service/main.py", "ratelimit_service/main.py")  # fmt: skip
 # Stands for every Secret: whatever is long enough to be one.
 SECRET = "0123456789abcdef0123456789abcdef"
 

@@ -84,6 +84,7 @@ async def test_a_refusal_is_told_in_envoys_own_words(compiled: Snapshot) -> None
             "echo \"error initializing configuration '/tmp/x': bad regex\" >&2; exit 1", "bad regex", id="our-file"
         ),
         pytest.param("exit 1", "", id="silent"),
+        pytest.param("kill -9 $$", "envoy --mode validate was ended by signal 9", id="killed"),
         pytest.param("printf '\\377\\n' >&2; exit 1", "\ufffd", id="not-utf-8"),
     ],
 )
@@ -96,6 +97,21 @@ async def test_a_binary_that_hangs_is_a_refusal(compiled: Snapshot, tmp_path: Pa
 
     assert (verdict.accepted, verdict.late) == (False, True)
     assert "gave no verdict" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param('sleep 60 & echo $! > "$0.pid"; wait', id="a-wrapper-of-envoy"),
+        pytest.param('echo $$ > "$0.pid"; head -c 300000 /dev/zero >&2; exec sleep 60', id="who-says-much"),
+    ],
+)
+async def test_nothing_of_a_binary_that_hangs_is_left(compiled: Snapshot, tmp_path: Path, script: str) -> None:
+    verdict = await asyncio.wait_for(envoy_verdict(compiled, stand_in(tmp_path, script), 0.5), 20)
+
+    assert "gave no verdict" in verdict.reason
+    process = Path("/proc", (tmp_path / "envoy.pid").read_text().strip())
+    await eventually(lambda: not process.exists() or " Z " in (process / "stat").read_text())
 
 
 async def test_nobody_who_waits_leaves_no_envoy_behind(compiled: Snapshot, tmp_path: Path) -> None:

@@ -1,8 +1,12 @@
 """What a certificate lets its holder be, by its alternative names alone."""
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from service_kit.peers import Peer, Role, peer_of, refusal
 
@@ -22,9 +26,24 @@ class Call:
 
 
 def peer(uris: Sequence[bytes] = (), dns: Sequence[bytes] = ()) -> Peer:
-    found = peer_of(Call({"peer_uri": uris, "peer_dns": dns}))  # type: ignore[arg-type]  # what is used of a context
+    uri_names = [x509.UniformResourceIdentifier(name.decode()) for name in uris]
+    return holder_of(pem_with(*uri_names, *(x509.DNSName(name.decode()) for name in dns)))
+
+
+def holder_of(*pems: bytes) -> Peer:
+    found = peer_of(Call({"x509_pem_cert": pems}))  # type: ignore[arg-type]  # what is used of a context
     assert found is not None
     return found
+
+
+def pem_with(*names: x509.GeneralName) -> bytes:
+    """A certificate with these alternative names; gRPC has checked who signed it."""
+    key, nobody = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    built = x509.CertificateBuilder().subject_name(nobody).issuer_name(nobody).public_key(key.public_key())
+    dated = built.serial_number(1).not_valid_before(now).not_valid_after(now + dt.timedelta(days=1))
+    named = dated.add_extension(x509.SubjectAlternativeName(names), critical=False) if names else dated
+    return named.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +102,10 @@ def test_a_certificate_may_have_several_names() -> None:
         pytest.param((), (b"x.envoy.tollgate",), id="dns-prefix"),
         pytest.param((), (b"*.tollgate",), id="wildcard"),
         pytest.param((), (b"envoytollgate",), id="no-dot"),
-        pytest.param((b"\xff\xfe",), (b"\xff",), id="no-text"),
+        pytest.param((b"spiffe://a/tollgate/admin\0.example.org",), (), id="nul-in-uri"),
+        pytest.param((), (b"admin.tollgate\0.example.org",), id="nul-in-dns"),
+        pytest.param((b"spiffe://a/tollgate/admin/edge",), (b"service.edge.tollgate",), id="group-of-no-envoy"),
+        pytest.param((), (), id="none"),
     ],
 )
 def test_other_names_mean_nothing(uris: Sequence[bytes], dns: Sequence[bytes]) -> None:
@@ -110,3 +132,16 @@ def test_a_refusal_names_what_is_there_and_what_would_do() -> None:
     assert "localhost" in said
     assert "spiffe://TRUST-DOMAIN/tollgate/envoy/edge" in said
     assert "envoy.edge.tollgate" in said
+
+
+@pytest.mark.parametrize(
+    "pem",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", id="noise"),
+        pytest.param(pem_with(x509.RFC822Name("admin.tollgate")), id="mail-address"),
+        pytest.param(pem_with(x509.OtherName(x509.ObjectIdentifier("1.2.3"), b"\x0c\x01a")), id="other-name"),
+    ],
+)
+def test_a_certificate_that_says_nothing_of_us(pem: bytes) -> None:
+    assert holder_of(pem) == Peer(frozenset())

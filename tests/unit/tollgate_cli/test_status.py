@@ -141,6 +141,13 @@ def test_an_empty_history() -> None:
     assert said(StandIn(), "history").stdout == "the history is empty\n"
 
 
+def test_a_history_that_cannot_be_read() -> None:
+    result = said(StandIn(unavailable="history.sqlite is of a newer version"), "history")
+
+    told = "error: there is no history: history.sqlite is of a newer version\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", told)
+
+
 def test_rollback_says_what_it_means() -> None:
     operations = StandIn()
     result = said(operations, "rollback", 3)

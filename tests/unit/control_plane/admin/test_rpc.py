@@ -39,6 +39,11 @@ class Caller:
         )
         return await rpc(request(**fields), metadata=metadata, timeout=10)
 
+    async def noise(self, method: str, metadata: tuple[tuple[str, str], ...]) -> grpc.StatusCode:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await self._channel.unary_unary(f"/{SERVICE}/{method}")(b"\xff\xff", metadata=metadata, timeout=10)
+        return refused.value.code()
+
 
 @asynccontextmanager
 async def caller(operations: StandIn, folder: Path) -> AsyncIterator[Caller]:
@@ -124,3 +129,13 @@ async def test_what_runs_is_hashed_with_a_key_of_the_token(tmp_path: Path) -> No
 
     assert running.wiring.access_log == "/dev/stdout"
     assert operations.asked == [hashing_key(TOKEN)]
+
+
+@pytest.mark.parametrize("method", CALLS)
+async def test_noise_is_no_request_and_who_has_no_token_does_not_hear_of_it(tmp_path: Path, method: str) -> None:
+    operations = StandIn()
+    async with caller(operations, tmp_path) as call:
+        assert await call.noise(method, BEARER) is grpc.StatusCode.INVALID_ARGUMENT
+        assert await call.noise(method, ()) is grpc.StatusCode.UNAUTHENTICATED
+
+    assert operations.asked == []

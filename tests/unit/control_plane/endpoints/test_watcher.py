@@ -131,6 +131,7 @@ GARBAGE = [
     pytest.param(b"[]", id="list"),
     pytest.param(b"{}", id="nothing"),
     pytest.param(b"[" * 100_000, id="deep"),
+    pytest.param(b"x" * (5 << 20), id="endless line"),
     pytest.param(b'{"items": 7, "type": 7}', id="numbers"),
     pytest.param(b'{"type": "ADDED", "object": {}, "items": [{}]}', id="no name"),
     pytest.param(b'{"type": "ADDED", "object": {"metadata": 3}, "items": [3]}', id="no slice"),

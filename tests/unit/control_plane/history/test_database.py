@@ -334,3 +334,15 @@ def test_threads_take_turns(history: History) -> None:
         thread.join(60)
 
     assert sorted(entry.number for entry in history.entries(100)) == list(range(1, 61))
+
+
+def test_who_writes_beside_us_is_waited_for(history: History, file: Path) -> None:
+    accept(history, "a")
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.3, other.execute, ["COMMIT"])
+    done.start()
+
+    assert accept(history, "b") == 2
+    done.join()
+    other.close()

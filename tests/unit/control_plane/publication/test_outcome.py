@@ -139,12 +139,13 @@ BEGIN = "Error adding/updating listener(s) "
         pytest.param(f"{BEGIN}l: cannot bind '10.9.9.9:80': Cannot assign requested address\n", True, id="foreign"),
         pytest.param(f"{BEGIN}l: cannot bind '/no/x.sock': No such file or directory\n", True, id="no such folder"),
         pytest.param(f"{IN_USE}tollgate:http3:m: cannot bind '[::]:443': Address already in use\n", True, id="two"),
+        pytest.param(f"{BEGIN}l: unable to open file '/dev/stdout': Permission denied\n", True, id="its log"),
         pytest.param(f"{IN_USE}m: Didn't find a registered implementation for 'x'\n", False, id="and a mistake"),
         pytest.param(f"{BEGIN}l: error adding listener: 'l' has duplicate address '0.0.0.0:80'\n", False, id="twice"),
         pytest.param("cannot bind", False, id="not a list of listeners"),
     ],
 )  # fmt: skip
-def test_what_a_node_cannot_bind_is_its_own_fault(message: str, expected: bool) -> None:
+def test_what_a_node_cannot_bind_or_open_is_its_own_fault(message: str, expected: bool) -> None:
     assert own_fault(refusal(message, LISTENER_TYPE)) is expected
     assert own_fault(refusal(message, CLUSTER_TYPE)) is False
 

@@ -14,6 +14,7 @@ from envoy.service.status.v3 import csds_pb2 as csds_pb
 
 from control_plane.admin.rpc import by_token_or_socket
 from control_plane.render import REDACTED
+from control_plane.server import csds
 from control_plane.server.csds import SERVICE, csds_rpc
 from control_plane.server.types import ENVOYS
 from control_plane.snapshot import snapshot
@@ -245,3 +246,27 @@ async def test_over_tcp_the_token_is_asked_for(tmp_path: Path, presented: str, c
         await server.stop(None)
 
     assert seen is code
+
+
+async def test_an_answer_that_would_be_too_large_is_refused_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path) as found, fake_envoy(found.xds.endpoint) as envoy:
+        found.xds.ads.set_snapshot(ENVOYS.cluster, snapshot([xds.cluster(f"a{number}") for number in range(100)]))
+        await acked(found, envoy, CLUSTER_TYPE)
+        bare = csds_pb.ClientStatusRequest(exclude_resource_contents=True)
+        monkeypatch.setattr(csds, "LARGEST_ANSWER", (await found.fetch(bare)).ByteSize())
+
+        with pytest.raises(grpc.aio.AioRpcError, match="exclude_resource_contents") as refused:
+            await found.fetch()
+        assert len((await found.fetch(bare)).config[0].generic_xds_configs) == 100
+
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_noise_is_no_request(tmp_path: Path) -> None:
+    async with world(tmp_path) as found:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await found.channel.unary_unary(f"/{SERVICE}/FetchClientStatus")(b"\xff\xff", timeout=10)
+
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

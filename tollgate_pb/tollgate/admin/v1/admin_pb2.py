@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtollgate/admin/v1/admin.proto\x12\x11tollgate.admin.v1\"\x12\n\x10GetStatusRequest\"#\n\x12ListHistoryRequest\x12\r\n\x05limit\x18\x01 \x01(\r\"1\n\x0fRollbackRequest\x12\x13\n\x06number\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\t\n\x07_number\"\x13\n\x11GetRunningRequest\"\x8d\x01\n\x0cStatusReport\x12=\n\rconfiguration\x18\x01 \x01(\x0b\x32&.tollgate.admin.v1.ConfigurationReport\x12,\n\x05nodes\x18\x02 \x03(\x0b\x32\x1d.tollgate.admin.v1.NodeReport\x12\x10\n\x08problems\x18\x03 \x03(\t\"\x80\x02\n\x13\x43onfigurationReport\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x12\n\nlive_since\x18\x02 \x01(\x01\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x13\n\x06number\x18\x04 \x01(\rH\x00\x88\x01\x01\x12\x0e\n\x06\x65rrors\x18\x05 \x03(\t\x12.\n\theld_back\x18\x06 \x03(\x0b\x32\x1b.tollgate.admin.v1.HeldBack\x12\x33\n\x0brolled_back\x18\x07 \x01(\x0b\x32\x19.tollgate.admin.v1.PinnedH\x01\x88\x01\x01\x12\x10\n\x08restored\x18\x08 \x01(\tB\t\n\x07_numberB\x0e\n\x0c_rolled_back\"E\n\x08HeldBack\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05place\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\'\n\x06Pinned\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\r\n\x05since\x18\x02 \x01(\x01\"\x8f\x02\n\nNodeReport\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07\x63luster\x18\x02 \x01(\t\x12\x10\n\x08protocol\x18\x03 \x01(\t\x12\x14\n\x0c\x63onnected_at\x18\x04 \x01(\x01\x12\x11\n\tconverged\x18\x05 \x01(\x08\x12\r\n\x05group\x18\x06 \x01(\t\x12\x12\n\nuser_agent\x18\x07 \x01(\t\x12\x37\n\x05types\x18\x08 \x03(\x0b\x32(.tollgate.admin.v1.NodeReport.TypesEntry\x1aK\n\nTypesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.tollgate.admin.v1.TypeReport:\x02\x38\x01\"\x8d\x01\n\nTypeReport\x12\x0c\n\x04sent\x18\x01 \x01(\t\x12\r\n\x05\x61\x63ked\x18\x02 \x01(\t\x12\x0f\n\x07settled\x18\x03 \x01(\x08\x12\r\n\x05since\x18\x04 \x01(\x01\x12\x36\n\x07refusal\x18\x05 \x01(\x0b\x32 .tollgate.admin.v1.RefusalReportH\x00\x88\x01\x01\x42\n\n\x08_refusal\"[\n\rRefusalReport\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\n\n\x02\x61t\x18\x03 \x01(\x01\x12\r\n\x05nonce\x18\x04 \x01(\t\x12\r\n\x05names\x18\x05 \x03(\t\"A\n\rHistoryReport\x12\x30\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1f.tollgate.admin.v1.HistoryEntry\"\x96\x02\n\x0cHistoryEntry\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\n\n\x02\x61t\x18\x02 \x01(\x01\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x0e\n\x06result\x18\x05 \x01(\t\x12\x0c\n\x04held\x18\x06 \x03(\t\x12\x39\n\x05nodes\x18\x07 \x03(\x0b\x32*.tollgate.admin.v1.HistoryEntry.NodesEntry\x12\x0c\n\x04live\x18\x08 \x01(\x08\x12\x16\n\x0erolled_back_to\x18\t \x01(\x08\x1aK\n\nNodesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.tollgate.admin.v1.NodeResult:\x02\x38\x01\".\n\nNodeResult\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\"^\n\x0eRollbackResult\x12\x13\n\x06number\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0c\n\x04held\x18\x03 \x01(\x08\x12\x0e\n\x06\x65rrors\x18\x04 \x03(\tB\t\n\x07_number\"\xf4\x02\n\x07Running\x12:\n\x08\x65lements\x18\x01 \x03(\x0b\x32(.tollgate.admin.v1.Running.ElementsEntry\x12\x34\n\x05types\x18\x02 \x03(\x0b\x32%.tollgate.admin.v1.Running.TypesEntry\x12/\n\x06wiring\x18\x03 \x01(\x0b\x32\x1f.tollgate.admin.v1.WiringReport\x12,\n\x05nodes\x18\x04 \x03(\x0b\x32\x1d.tollgate.admin.v1.NodeReport\x1aK\n\rElementsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.tollgate.admin.v1.Element:\x02\x38\x01\x1aK\n\nTypesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.tollgate.admin.v1.ServedType:\x02\x38\x01\"\x87\x01\n\x07\x45lement\x12\x32\n\x04keys\x18\x01 \x03(\x0b\x32$.tollgate.admin.v1.Element.KeysEntry\x12\x0c\n\x04uses\x18\x02 \x03(\t\x12\r\n\x05where\x18\x03 \x03(\t\x1a+\n\tKeysEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa3\x01\n\nServedType\x12?\n\tresources\x18\x01 \x03(\x0b\x32,.tollgate.admin.v1.ServedType.ResourcesEntry\x1aT\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".tollgate.admin.v1.ResourceVersion:\x02\x38\x01\"2\n\x0fResourceVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06groups\x18\x02 \x03(\t\"\x8d\x01\n\x0cWiringReport\x12\r\n\x05\x61uthz\x18\x01 \x01(\t\x12\x11\n\tratelimit\x18\x02 \x01(\t\x12\x12\n\naccess_log\x18\x03 \x01(\t\x12\x17\n\x0ftls_certificate\x18\x04 \x01(\t\x12\x17\n\x0ftls_private_key\x18\x05 \x01(\t\x12\x15\n\rtls_authority\x18\x06 \x01(\t2\xe1\x02\n\x11\x43ontrolPlaneAdmin\x12Q\n\tGetStatus\x12#.tollgate.admin.v1.GetStatusRequest\x1a\x1f.tollgate.admin.v1.StatusReport\x12V\n\x0bListHistory\x12%.tollgate.admin.v1.ListHistoryRequest\x1a .tollgate.admin.v1.HistoryReport\x12Q\n\x08Rollback\x12\".tollgate.admin.v1.RollbackRequest\x1a!.tollgate.admin.v1.RollbackResult\x12N\n\nGetRunning\x12$.tollgate.admin.v1.GetRunningRequest\x1a\x1a.tollgate.admin.v1.Runningb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtollgate/admin/v1/admin.proto\x12\x11tollgate.admin.v1\"\x12\n\x10GetStatusRequest\"#\n\x12ListHistoryRequest\x12\r\n\x05limit\x18\x01 \x01(\r\"1\n\x0fRollbackRequest\x12\x13\n\x06number\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\t\n\x07_number\"\x13\n\x11GetRunningRequest\"\x8d\x01\n\x0cStatusReport\x12=\n\rconfiguration\x18\x01 \x01(\x0b\x32&.tollgate.admin.v1.ConfigurationReport\x12,\n\x05nodes\x18\x02 \x03(\x0b\x32\x1d.tollgate.admin.v1.NodeReport\x12\x10\n\x08problems\x18\x03 \x03(\t\"\x80\x02\n\x13\x43onfigurationReport\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x12\n\nlive_since\x18\x02 \x01(\x01\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x13\n\x06number\x18\x04 \x01(\rH\x00\x88\x01\x01\x12\x0e\n\x06\x65rrors\x18\x05 \x03(\t\x12.\n\theld_back\x18\x06 \x03(\x0b\x32\x1b.tollgate.admin.v1.HeldBack\x12\x33\n\x0brolled_back\x18\x07 \x01(\x0b\x32\x19.tollgate.admin.v1.PinnedH\x01\x88\x01\x01\x12\x10\n\x08restored\x18\x08 \x01(\tB\t\n\x07_numberB\x0e\n\x0c_rolled_back\"E\n\x08HeldBack\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05place\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\'\n\x06Pinned\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\r\n\x05since\x18\x02 \x01(\x01\"\x8f\x02\n\nNodeReport\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07\x63luster\x18\x02 \x01(\t\x12\x10\n\x08protocol\x18\x03 \x01(\t\x12\x14\n\x0c\x63onnected_at\x18\x04 \x01(\x01\x12\x11\n\tconverged\x18\x05 \x01(\x08\x12\r\n\x05group\x18\x06 \x01(\t\x12\x12\n\nuser_agent\x18\x07 \x01(\t\x12\x37\n\x05types\x18\x08 \x03(\x0b\x32(.tollgate.admin.v1.NodeReport.TypesEntry\x1aK\n\nTypesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.tollgate.admin.v1.TypeReport:\x02\x38\x01\"\x8d\x01\n\nTypeReport\x12\x0c\n\x04sent\x18\x01 \x01(\t\x12\r\n\x05\x61\x63ked\x18\x02 \x01(\t\x12\x0f\n\x07settled\x18\x03 \x01(\x08\x12\r\n\x05since\x18\x04 \x01(\x01\x12\x36\n\x07refusal\x18\x05 \x01(\x0b\x32 .tollgate.admin.v1.RefusalReportH\x00\x88\x01\x01\x42\n\n\x08_refusal\"[\n\rRefusalReport\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\n\n\x02\x61t\x18\x03 \x01(\x01\x12\r\n\x05nonce\x18\x04 \x01(\t\x12\r\n\x05names\x18\x05 \x03(\t\"V\n\rHistoryReport\x12\x30\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1f.tollgate.admin.v1.HistoryEntry\x12\x13\n\x0bunavailable\x18\x02 \x01(\t\"\x96\x02\n\x0cHistoryEntry\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\n\n\x02\x61t\x18\x02 \x01(\x01\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x0e\n\x06result\x18\x05 \x01(\t\x12\x0c\n\x04held\x18\x06 \x03(\t\x12\x39\n\x05nodes\x18\x07 \x03(\x0b\x32*.tollgate.admin.v1.HistoryEntry.NodesEntry\x12\x0c\n\x04live\x18\x08 \x01(\x08\x12\x16\n\x0erolled_back_to\x18\t \x01(\x08\x1aK\n\nNodesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.tollgate.admin.v1.NodeResult:\x02\x38\x01\".\n\nNodeResult\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\"^\n\x0eRollbackResult\x12\x13\n\x06number\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0c\n\x04held\x18\x03 \x01(\x08\x12\x0e\n\x06\x65rrors\x18\x04 \x03(\tB\t\n\x07_number\"\xf4\x02\n\x07Running\x12:\n\x08\x65lements\x18\x01 \x03(\x0b\x32(.tollgate.admin.v1.Running.ElementsEntry\x12\x34\n\x05types\x18\x02 \x03(\x0b\x32%.tollgate.admin.v1.Running.TypesEntry\x12/\n\x06wiring\x18\x03 \x01(\x0b\x32\x1f.tollgate.admin.v1.WiringReport\x12,\n\x05nodes\x18\x04 \x03(\x0b\x32\x1d.tollgate.admin.v1.NodeReport\x1aK\n\rElementsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.tollgate.admin.v1.Element:\x02\x38\x01\x1aK\n\nTypesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.tollgate.admin.v1.ServedType:\x02\x38\x01\"\x87\x01\n\x07\x45lement\x12\x32\n\x04keys\x18\x01 \x03(\x0b\x32$.tollgate.admin.v1.Element.KeysEntry\x12\x0c\n\x04uses\x18\x02 \x03(\t\x12\r\n\x05where\x18\x03 \x03(\t\x1a+\n\tKeysEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa3\x01\n\nServedType\x12?\n\tresources\x18\x01 \x03(\x0b\x32,.tollgate.admin.v1.ServedType.ResourcesEntry\x1aT\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".tollgate.admin.v1.ResourceVersion:\x02\x38\x01\"2\n\x0fResourceVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06groups\x18\x02 \x03(\t\"\x8d\x01\n\x0cWiringReport\x12\r\n\x05\x61uthz\x18\x01 \x01(\t\x12\x11\n\tratelimit\x18\x02 \x01(\t\x12\x12\n\naccess_log\x18\x03 \x01(\t\x12\x17\n\x0ftls_certificate\x18\x04 \x01(\t\x12\x17\n\x0ftls_private_key\x18\x05 \x01(\t\x12\x15\n\rtls_authority\x18\x06 \x01(\t2\xe1\x02\n\x11\x43ontrolPlaneAdmin\x12Q\n\tGetStatus\x12#.tollgate.admin.v1.GetStatusRequest\x1a\x1f.tollgate.admin.v1.StatusReport\x12V\n\x0bListHistory\x12%.tollgate.admin.v1.ListHistoryRequest\x1a .tollgate.admin.v1.HistoryReport\x12Q\n\x08Rollback\x12\".tollgate.admin.v1.RollbackRequest\x1a!.tollgate.admin.v1.RollbackResult\x12N\n\nGetRunning\x12$.tollgate.admin.v1.GetRunningRequest\x1a\x1a.tollgate.admin.v1.Runningb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -68,33 +68,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFUSALREPORT']._serialized_start=1114
   _globals['_REFUSALREPORT']._serialized_end=1205
   _globals['_HISTORYREPORT']._serialized_start=1207
-  _globals['_HISTORYREPORT']._serialized_end=1272
-  _globals['_HISTORYENTRY']._serialized_start=1275
-  _globals['_HISTORYENTRY']._serialized_end=1553
-  _globals['_HISTORYENTRY_NODESENTRY']._serialized_start=1478
-  _globals['_HISTORYENTRY_NODESENTRY']._serialized_end=1553
-  _globals['_NODERESULT']._serialized_start=1555
-  _globals['_NODERESULT']._serialized_end=1601
-  _globals['_ROLLBACKRESULT']._serialized_start=1603
-  _globals['_ROLLBACKRESULT']._serialized_end=1697
-  _globals['_RUNNING']._serialized_start=1700
-  _globals['_RUNNING']._serialized_end=2072
-  _globals['_RUNNING_ELEMENTSENTRY']._serialized_start=1920
-  _globals['_RUNNING_ELEMENTSENTRY']._serialized_end=1995
-  _globals['_RUNNING_TYPESENTRY']._serialized_start=1997
-  _globals['_RUNNING_TYPESENTRY']._serialized_end=2072
-  _globals['_ELEMENT']._serialized_start=2075
-  _globals['_ELEMENT']._serialized_end=2210
-  _globals['_ELEMENT_KEYSENTRY']._serialized_start=2167
-  _globals['_ELEMENT_KEYSENTRY']._serialized_end=2210
-  _globals['_SERVEDTYPE']._serialized_start=2213
-  _globals['_SERVEDTYPE']._serialized_end=2376
-  _globals['_SERVEDTYPE_RESOURCESENTRY']._serialized_start=2292
-  _globals['_SERVEDTYPE_RESOURCESENTRY']._serialized_end=2376
-  _globals['_RESOURCEVERSION']._serialized_start=2378
-  _globals['_RESOURCEVERSION']._serialized_end=2428
-  _globals['_WIRINGREPORT']._serialized_start=2431
-  _globals['_WIRINGREPORT']._serialized_end=2572
-  _globals['_CONTROLPLANEADMIN']._serialized_start=2575
-  _globals['_CONTROLPLANEADMIN']._serialized_end=2928
+  _globals['_HISTORYREPORT']._serialized_end=1293
+  _globals['_HISTORYENTRY']._serialized_start=1296
+  _globals['_HISTORYENTRY']._serialized_end=1574
+  _globals['_HISTORYENTRY_NODESENTRY']._serialized_start=1499
+  _globals['_HISTORYENTRY_NODESENTRY']._serialized_end=1574
+  _globals['_NODERESULT']._serialized_start=1576
+  _globals['_NODERESULT']._serialized_end=1622
+  _globals['_ROLLBACKRESULT']._serialized_start=1624
+  _globals['_ROLLBACKRESULT']._serialized_end=1718
+  _globals['_RUNNING']._serialized_start=1721
+  _globals['_RUNNING']._serialized_end=2093
+  _globals['_RUNNING_ELEMENTSENTRY']._serialized_start=1941
+  _globals['_RUNNING_ELEMENTSENTRY']._serialized_end=2016
+  _globals['_RUNNING_TYPESENTRY']._serialized_start=2018
+  _globals['_RUNNING_TYPESENTRY']._serialized_end=2093
+  _globals['_ELEMENT']._serialized_start=2096
+  _globals['_ELEMENT']._serialized_end=2231
+  _globals['_ELEMENT_KEYSENTRY']._serialized_start=2188
+  _globals['_ELEMENT_KEYSENTRY']._serialized_end=2231
+  _globals['_SERVEDTYPE']._serialized_start=2234
+  _globals['_SERVEDTYPE']._serialized_end=2397
+  _globals['_SERVEDTYPE_RESOURCESENTRY']._serialized_start=2313
+  _globals['_SERVEDTYPE_RESOURCESENTRY']._serialized_end=2397
+  _globals['_RESOURCEVERSION']._serialized_start=2399
+  _globals['_RESOURCEVERSION']._serialized_end=2449
+  _globals['_WIRINGREPORT']._serialized_start=2452
+  _globals['_WIRINGREPORT']._serialized_end=2593
+  _globals['_CONTROLPLANEADMIN']._serialized_start=2596
+  _globals['_CONTROLPLANEADMIN']._serialized_end=2949
 # @@protoc_insertion_point(module_scope)

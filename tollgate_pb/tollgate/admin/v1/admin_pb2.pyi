@@ -132,10 +132,12 @@ class RefusalReport(_message.Message):
     def __init__(self, version: _Optional[str] = ..., message: _Optional[str] = ..., at: _Optional[float] = ..., nonce: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class HistoryReport(_message.Message):
-    __slots__ = ("entries",)
+    __slots__ = ("entries", "unavailable")
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
     entries: _containers.RepeatedCompositeFieldContainer[HistoryEntry]
-    def __init__(self, entries: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ...) -> None: ...
+    unavailable: str
+    def __init__(self, entries: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., unavailable: _Optional[str] = ...) -> None: ...
 
 class HistoryEntry(_message.Message):
     __slots__ = ("number", "at", "digest", "source", "result", "held", "nodes", "live", "rolled_back_to")

@@ -6,7 +6,7 @@ from control_plane.xds.filters import health
 from tests.support.compiled import compiled, config
 
 
-def test_readiness_needs_our_services_whole_and_one_endpoint_of_what_is_required() -> None:
+def test_readiness_needs_one_endpoint_of_our_services_and_of_what_is_required() -> None:
     upstreams = {
         "llm": {"endpoints": ["http://10.0.0.1", "http://10.0.0.2"], "readiness": "required"},
         "email": {"url": "http://10.0.0.1"},
@@ -19,6 +19,6 @@ def test_readiness_needs_our_services_whole_and_one_endpoint_of_what_is_required
     assert alive.cluster_min_healthy_percentages == {}
     assert {name: item.value for name, item in ready.cluster_min_healthy_percentages.items()} == {
         "llm": 1,
-        "tollgate:authz": 100,
-        "tollgate:ratelimit": 100,
+        "tollgate:authz": 1,
+        "tollgate:ratelimit": 1,
     }
