@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test conformance test-containers images bench bench-xds check fmt format lint types imports generated gen golden lock clean
+.PHONY: help setup dev run test conformance test-containers images bench bench-xds bench-keys check fmt format lint types imports generated gen golden lock clean
 BIN := .venv/bin
 export PYTHON ?= python3
 
@@ -26,6 +26,9 @@ bench: dev ## what a request costs, side by side with bare Envoy, in four minute
 
 bench-xds: dev ## what a change costs, from the file to the last client's ACK, in ten minutes; ARGS=--quick for a look
 	@$(BIN)/python -m bench.xds $(ARGS)
+
+bench-keys: dev ## what 100,000 API keys cost, in two minutes; ARGS=--quick for a look
+	@$(BIN)/python -m bench.keys $(ARGS)
 
 images: ## the container images; ARGS=... are docker build's
 	@scripts/images.sh $(ARGS)

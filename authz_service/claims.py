@@ -5,16 +5,15 @@ that no rule is decided on a guess.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Final
 
 from authz_service.identity import Grant
 from authz_service.jose import CLAIM, EXPIRED, PREMATURE, TokenRefused
+from service_kit.contract import LATEST_DATE
+from service_kit.gateway_tokens import KEY_ID_CLAIM
 from service_kit.identity_part import UnusablePart, identity_part
 
-# 9999-12-31T23:59:59Z: beyond it a number is no date.
-_LATEST: Final = 253_402_300_799
 Claims = Mapping[str, object]
 
 
@@ -73,13 +72,21 @@ def grant_from_claims(claims: Claims, names: ClaimNames, *, key_id: str | None, 
     )
 
 
+def living_by_its_key(grant: Grant, claims: Claims) -> Grant:
+    """The grant of one of the gateway's own tokens, which says for which API key it was given."""
+    key_id = _part(claims, KEY_ID_CLAIM)
+    if key_id is None:
+        raise TokenRefused("key_id_missing", code=CLAIM)
+    return replace(grant, key_id=key_id, lives_by=key_id)
+
+
 def _date(claims: Claims, name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TokenRefused(f"{name}_type", code=CLAIM)
-    if not 0 <= value <= _LATEST or not isfinite(value):
+    if not 0 <= value <= LATEST_DATE or not isfinite(value):
         raise TokenRefused(f"{name}_range", code=CLAIM)
     return float(value)
 

@@ -19,3 +19,7 @@ class Grant:
     scopes: frozenset[str]
     roles: frozenset[str]
     forward: bool
+    # A plan that comes before the consumer's own.
+    assigned_plan: str | None = None
+    # The API key, by its id, that it lives by and is no more than.
+    lives_by: str | None = None

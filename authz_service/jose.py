@@ -39,6 +39,7 @@ class Unverified:
 
     algorithm: str
     kid: str | None
+    type: str | None
     claims: Mapping[str, object]
 
 
@@ -56,7 +57,7 @@ def read_unverified(token: bytes) -> Unverified:
     # RFC 7515 4.1.11: an extension that is not understood must be refused; none is. RFC 7797: `b64` is an extension.
     if "crit" in header or "b64" in header:
         raise TokenRefused("critical_extension")
-    return Unverified(algorithm, _kid(header), claims)
+    return Unverified(algorithm, _kid(header), _type(header), claims)
 
 
 def _kid(header: Mapping[str, object]) -> str | None:
@@ -66,6 +67,19 @@ def _kid(header: Mapping[str, object]) -> str | None:
     if not isinstance(kid, str):
         raise TokenRefused("kid_type")
     return kid
+
+
+def _type(header: Mapping[str, object]) -> str | None:
+    """The media type in its short form (RFC 7515, 4.1.9): `application/at+JWT` is `at+jwt`."""
+    value = header.get("typ")
+    return media_type(value) if isinstance(value, str) else None
+
+
+def media_type(text: str) -> str:
+    """The name by which two spellings of a `typ` are compared."""
+    name = text.lower()
+    short = name.removeprefix("application/")
+    return name if "/" in short else short
 
 
 def _object(data: bytes, what: str) -> dict[str, object]:

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from authz_service.case import Case, Check, Denial
+from authz_service.checks.api_key import api_key
 from authz_service.checks.bearer import bearer
 from authz_service.checks.credential import credential
 from authz_service.checks.jwt import jwt
+from authz_service.checks.living_key import living_key
+from authz_service.checks.mtls import mtls
 from authz_service.checks.plan import plan
+from authz_service.checks.plans import plans
 from authz_service.checks.roles import roles
 from authz_service.checks.scopes import scopes
 from authz_service.identity import Grant
@@ -16,8 +20,12 @@ from authz_service.identity import Grant
 CHECKS: Final[tuple[Check, ...]] = (
     credential,  # what is presented, and only one of it: nothing else may choose between two
     jwt,  # who that is, if it is a JWT
+    living_key,  # whether the API key lives that the token was given for, if the gateway gave it
     bearer,  # who that is, if it is a bearer token
+    api_key,  # who that is, if it is an API key
+    mtls,  # who that is, if it is the certificate of the connection
     plan,  # what the consumer has bought: before permissions, because an unknown plan fails on every route
+    plans,  # whether the route belongs to that
     scopes,  # what the credential was issued for
     roles,  # what the caller is
 )

@@ -4,17 +4,18 @@ Keys are prepared, names checked and texts encoded here, once, so that a decisio
 becomes the NACK that an administrator sees: it names the culprit and never quotes a secret, a key or a digest.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from google.protobuf.message import DecodeError, Message
-from google.protobuf.unknown_fields import UnknownFieldSet
-
+from authz_service.certificates import Clients, clients
 from authz_service.claims import ClaimNames, Lifetime
 from authz_service.identity import Grant
+from authz_service.jose import media_type
+from authz_service.keys import ApiKey, Consumer, KeySettings, api_key, consumer, key_settings
+from authz_service.wire import optional, parsed, part, unique
 from service_kit.contract import LONGEST_LEEWAY
-from service_kit.identity_part import UnusablePart, identity_part
+from service_kit.gateway_tokens import LONGEST_LIFETIME, Terms
 from service_kit.subscription import PolicyRejected
 from service_kit.verification_keys import KeySet, UnusableKeys, jwks_keys, secret_keys
 from tollgate_pb.tollgate.policy.v1 import policy_pb2 as policy_pb
@@ -24,71 +25,89 @@ _DIGEST_SIZE: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """An issuer whose tokens are accepted."""
+    """An issuer whose tokens are accepted; `keys` None: the control plane has not fetched them yet."""
 
     name: str
     issuer: str
     audiences: tuple[str, ...]
-    keys: KeySet
+    algorithms: frozenset[str]
+    keys: KeySet | None
+    fetched: bool
+    type: str | None
     claims: ClaimNames
     lifetime: Lifetime
     forward: bool
+    # Whether it is the gateway itself, whose tokens live by an API key.
+    is_gateway: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Consumer:
-    """What a declared consumer brings, whatever its credential says."""
+class GatewayTokens:
+    """The tokens that the gateway issues, and the listeners that have its endpoints."""
 
-    tenant: str | None
-    plan: str | None
+    terms: Terms
+    listeners: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Whom the gateway knows. Issuers by `iss`, bearer grants by the token's SHA-256, consumers by encoded name."""
+    """Whom the gateway knows.
+
+    Issuers by `iss`, bearer grants by the token's SHA-256, consumers by encoded name, keys by id.
+    """
 
     issuers: Mapping[str, Issuer]
     bearers: Mapping[bytes, Grant] = field(repr=False)
     consumers: Mapping[str, Consumer]
+    keys: Mapping[str, ApiKey]
+    key_settings: KeySettings | None
+    clients: Clients | None
     plans: frozenset[str]
     default_plan: str | None
+    tokens: GatewayTokens | None = None
 
 
 def parse_policy(data: bytes) -> Policy:
     """The policy in these bytes; PolicyRejected says what is wrong with it."""
-    message = policy_pb.AuthzPolicy()
-    try:
-        message.ParseFromString(data)
-    except DecodeError as error:
-        raise PolicyRejected("the authorization policy is no AuthzPolicy message") from error
-    if _has_unknown_fields(message):
-        raise PolicyRejected("the authorization policy has fields this authorizer does not know: upgrade it first")
-    return _policy(message)
+    return _policy(parsed(policy_pb.AuthzPolicy, data, "the authorization policy"))
 
 
 def _policy(message: policy_pb.AuthzPolicy) -> Policy:
-    _unique("jwt issuer name", (entry.name for entry in message.jwt))
-    _unique("jwt issuer", (entry.issuer for entry in message.jwt))
-    _unique("bearer token name", (token.name for token in message.bearer_tokens))
-    _unique("consumer", (consumer.name for consumer in message.consumers))
-    _unique("plan", message.plans)
-    plans = frozenset(_text(plan, "a plan's name") for plan in message.plans)
-    default_plan = _optional(message.default_plan, "the default plan")
+    unique("jwt issuer name", (entry.name for entry in message.jwt))
+    unique("jwt issuer", (entry.issuer for entry in message.jwt))
+    unique("bearer token name", (token.name for token in message.bearer_tokens))
+    unique("consumer", (entry.name for entry in message.consumers))
+    unique("API key", (key.id for key in message.declared_keys))
+    unique("plan", message.plans)
+    plans = frozenset(part(plan, "a plan's name") for plan in message.plans)
+    default_plan = optional(message.default_plan, "the default plan")
     if default_plan is not None and default_plan not in plans:
         raise PolicyRejected(f"the default plan {message.default_plan!r} is not among the plans: declare it")
     return Policy(
         issuers={entry.issuer: _issuer(entry) for entry in message.jwt},
         bearers=_bearers(message.bearer_tokens),
-        consumers={
-            _text(entry.name, "a consumer's name"): Consumer(
-                tenant=_optional(entry.tenant, f"tenant of consumer {entry.name!r}"),
-                plan=_optional(entry.plan, f"plan of consumer {entry.name!r}"),
-            )
-            for entry in message.consumers
-        },
+        consumers={part(entry.name, "a consumer's name"): consumer(entry) for entry in message.consumers},
+        keys={entry.id: api_key(entry) for entry in message.declared_keys},
+        key_settings=key_settings(message.api_keys) if message.HasField("api_keys") else None,
+        clients=clients(message.mtls) if message.HasField("mtls") else None,
         plans=plans,
         default_plan=default_plan,
+        tokens=_tokens(message) if message.HasField("tokens") else None,
     )
+
+
+def _tokens(message: policy_pb.AuthzPolicy) -> GatewayTokens:
+    tokens = message.tokens
+    if not tokens.issuer or not tokens.audiences or not all(tokens.audiences):
+        raise PolicyRejected("the gateway's tokens need an issuer and audiences")
+    if tokens.issuer in {entry.issuer for entry in message.jwt}:
+        raise PolicyRejected(f"the gateway is not the only issuer {tokens.issuer!r}")
+    if not 0 < tokens.lifetime_seconds <= LONGEST_LIFETIME:
+        raise PolicyRejected(f"the gateway's tokens live for at most {LONGEST_LIFETIME} s")
+    if not message.HasField("api_keys"):
+        raise PolicyRejected("the gateway's tokens are for API keys, and it knows none")
+    terms = Terms(tokens.issuer, tuple(tokens.audiences), tokens.lifetime_seconds)
+    return GatewayTokens(terms, frozenset(tokens.listeners))
 
 
 def _issuer(entry: policy_pb.JwtIssuer) -> Issuer:
@@ -105,14 +124,17 @@ def _issuer(entry: policy_pb.JwtIssuer) -> Issuer:
         name=entry.name,
         issuer=entry.issuer,
         audiences=tuple(entry.audiences),
+        algorithms=frozenset(entry.algorithms),
         keys=_keys(entry, where),
+        fetched=entry.fetched,
+        type=media_type(entry.type) if entry.type else None,
         claims=_claim_names(entry.claims),
         lifetime=Lifetime(leeway=entry.leeway_seconds, longest=entry.max_lifetime_seconds),
         forward=entry.forward,
     )
 
 
-def _keys(entry: policy_pb.JwtIssuer, where: str) -> KeySet:
+def _keys(entry: policy_pb.JwtIssuer, where: str) -> KeySet | None:
     if not entry.algorithms:
         raise PolicyRejected(f"{where} names no algorithm")
     try:
@@ -122,6 +144,8 @@ def _keys(entry: policy_pb.JwtIssuer, where: str) -> KeySet:
             return jwks_keys(entry.jwks, entry.algorithms)
     except UnusableKeys as error:
         raise PolicyRejected(f"{where}: {error}") from error
+    if entry.fetched:
+        return None
     raise PolicyRejected(f"{where} has no keys: give a secret or a JWKS")
 
 
@@ -149,47 +173,17 @@ def _bearers(tokens: Iterable[policy_pb.BearerToken]) -> dict[bytes, Grant]:
 
 def _bearer_grant(token: policy_pb.BearerToken) -> Grant:
     where = f"of bearer token {token.name!r}"
-    name = _text(token.name, "a bearer token's name")
-    subject = _optional(token.subject, f"subject {where}")
-    consumer = _optional(token.consumer, f"consumer {where}")
+    name = part(token.name, "a bearer token's name")
+    subject = optional(token.subject, f"subject {where}")
+    named = optional(token.consumer, f"consumer {where}")
     return Grant(
         subject=subject or name,
-        consumer=consumer or subject or name,
-        named_consumer=consumer,
-        tenant=_optional(token.tenant, f"tenant {where}"),
-        plan=_optional(token.plan, f"plan {where}"),
+        consumer=named or subject or name,
+        named_consumer=named,
+        tenant=optional(token.tenant, f"tenant {where}"),
+        plan=optional(token.plan, f"plan {where}"),
         key_id=name,
         scopes=frozenset(token.scopes),
         roles=frozenset(token.roles),
         forward=token.forward,
     )
-
-
-def _optional(text: str, what: str) -> str | None:
-    return _text(text, what) if text else None
-
-
-def _text(text: str, what: str) -> str:
-    try:
-        return identity_part(text)
-    except UnusablePart as error:
-        raise PolicyRejected(f"{what} {error}") from error
-
-
-def _unique(what: str, names: Iterable[str]) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise PolicyRejected(f"{what} {name!r} is there twice")
-        seen.add(name)
-
-
-def _has_unknown_fields(message: Message) -> bool:
-    """Whether a newer control plane says something, at any depth, that this process would silently not enforce."""
-    return len(UnknownFieldSet(message)) > 0 or any(_has_unknown_fields(child) for child in _children(message))
-
-
-def _children(message: Message) -> Iterator[Message]:
-    for descriptor, value in message.ListFields():
-        if descriptor.message_type is not None:
-            yield from value if descriptor.is_repeated else (value,)

@@ -14,20 +14,28 @@ from envoy.service.auth.v3 import external_auth_pb2 as auth_pb
 from google.protobuf.message import DecodeError
 
 from service_kit.contract import (
+    CLIENT_ADDRESS_HEADER,
+    CREDENTIAL_ANONYMOUS,
+    CREDENTIAL_API_KEY,
     CREDENTIAL_BEARER,
     CREDENTIAL_JWT,
+    CREDENTIAL_MTLS,
     EXTENSION_ACCEPT,
+    EXTENSION_MODE,
+    EXTENSION_PLANS,
     EXTENSION_PROFILE,
     EXTENSION_ROLES,
     EXTENSION_ROUTE,
     EXTENSION_SCOPES,
     EXTENSIONS,
     MISSING,
+    MODE_ENFORCE,
+    MODE_REPORT,
     REQUEST_ID_HEADER,
 )
 from service_kit.identity_part import UnusablePart, identity_part
 
-KINDS: Final = frozenset({CREDENTIAL_JWT, CREDENTIAL_BEARER})
+KINDS: Final = frozenset({CREDENTIAL_JWT, CREDENTIAL_BEARER, CREDENTIAL_API_KEY, CREDENTIAL_MTLS, CREDENTIAL_ANONYMOUS})
 # RFC 6749 3.3: what a scope may be made of; it is echoed in a quoted string of WWW-Authenticate.
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _LONGEST_REQUEST_ID: Final = 128
@@ -35,15 +43,30 @@ _LONGEST_REQUEST_ID: Final = 128
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question of Envoy's: whether a request with these headers may pass on this route."""
+    """One question of Envoy's: whether a request with these headers may pass on this route.
+
+    `accept` names kinds of credential; `anonymous` says that a request may have none. With `report` the demands are
+    judged and not enforced. `certificate` is that of the connection as Envoy encodes it, verified, or empty.
+    """
 
     request_id: str
     route: str
     profile: str
     accept: frozenset[str]
+    anonymous: bool
     scopes: tuple[str, ...]
     roles: tuple[str, ...]
+    plans: tuple[str, ...]
+    report: bool
+    path: str = field(repr=False)
+    certificate: str = field(repr=False)
     headers: tuple[tuple[str, bytes], ...] = field(repr=False)
+
+    @property
+    def client(self) -> str:
+        """The client's address as Envoy found it; empty where there is none, or more than one."""
+        values = self.header(CLIENT_ADDRESS_HEADER)
+        return values[0].decode("ascii", "replace") if len(values) == 1 else ""
 
     def header(self, name: str) -> tuple[bytes, ...]:
         """Every value of the header, in the client's order."""
@@ -72,16 +95,17 @@ def parse_ask(data: bytes) -> Ask | Skew:
     headers = tuple(_headers(message.attributes.request.http))
     request_id = _request_id(message.attributes.request.http, headers)
     try:
-        return _ask(request_id, message.attributes.context_extensions, headers)
+        return _ask(request_id, message.attributes, headers)
     except _Unreadable as error:
         return Skew(request_id, str(error))
 
 
-def _ask(request_id: str, demands: Mapping[str, str], headers: tuple[tuple[str, bytes], ...]) -> Ask:
+def _ask(request_id: str, attributes: attribute_pb.AttributeContext, headers: tuple[tuple[str, bytes], ...]) -> Ask:
+    demands = attributes.context_extensions
     if not EXTENSIONS.issuperset(demands):
         raise _Unreadable("the route makes a demand of a kind this authorizer does not know")
     accept = frozenset(_words(demands, EXTENSION_ACCEPT))
-    if not accept or not accept <= KINDS:
+    if not accept - {CREDENTIAL_ANONYMOUS} or not accept <= KINDS:
         raise _Unreadable("the route accepts no kind of credential that this authorizer knows")
     scopes = _words(demands, EXTENSION_SCOPES)
     if not all(_SCOPE.fullmatch(scope) for scope in scopes):
@@ -90,15 +114,27 @@ def _ask(request_id: str, demands: Mapping[str, str], headers: tuple[tuple[str, 
         request_id=request_id,
         route=_name(demands, EXTENSION_ROUTE),
         profile=_name(demands, EXTENSION_PROFILE),
-        accept=accept,
+        accept=accept - {CREDENTIAL_ANONYMOUS},
+        anonymous=CREDENTIAL_ANONYMOUS in accept,
         scopes=scopes,
         roles=_words(demands, EXTENSION_ROLES),
+        plans=_words(demands, EXTENSION_PLANS),
+        report=_mode(demands) == MODE_REPORT,
+        path=attributes.request.http.path,
+        certificate=attributes.source.certificate,
         headers=headers,
     )
 
 
 def _words(demands: Mapping[str, str], key: str) -> tuple[str, ...]:
     return tuple(word for word in demands.get(key, "").split(" ") if word)
+
+
+def _mode(demands: Mapping[str, str]) -> str:
+    mode = demands.get(EXTENSION_MODE, MODE_ENFORCE)
+    if mode not in (MODE_ENFORCE, MODE_REPORT):
+        raise _Unreadable("the route's demands are kept in a way that this authorizer does not know")
+    return mode
 
 
 def _name(demands: Mapping[str, str], key: str) -> str:

@@ -1,26 +1,45 @@
 """The edge of the authorizer: bytes of a CheckRequest in, bytes of a CheckResponse out, one log line and count each.
 
-A decision is logged once: refusals at `info`, those for want of a policy that we understand at `warning`, faults of
-ours at `error`; allowed requests at `debug`, because Envoy's access log has a row with their identity. No line holds a
-credential or a claim that was not verified.
+A decision is logged once: refusals at `info`, and what would be one if its rule were enforced; those for want of a
+policy that we understand at `warning`, faults of ours at `error`; other allowed requests at `debug`, because Envoy's
+access log has a row with their identity. No line holds a credential or a claim that was not verified.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
+from uuid import UUID
 
 import grpc
 
 from authz_service.answer import allowed, denied
 from authz_service.case import Case, Denial
+from authz_service.checks.credential import SKEWED
 from authz_service.identity import Grant
+from authz_service.keys import Stored
+from authz_service.live_keys import Known
 from authz_service.metrics import Metrics
+from authz_service.newer_keys import Ask, PolicyChanges, no_newer_keys
+from authz_service.oauth.exchange import Issuing
 from authz_service.pipeline import decide
 from authz_service.policy import Policy, parse_policy
 from authz_service.request import Skew, parse_ask
+from authz_service.signing import SigningKeys, parse_signing_keys, with_gateway
 from authz_service.tokens import VerifiedTokens
+from authz_service.usage import KeyUses
+from service_kit.api_keys import RandomBytes
 from service_kit.clock import Clock
-from service_kit.contract import AUTHZ_POLICY_NAME, AUTHZ_POLICY_TYPE, MISSING
+from service_kit.contract import (
+    API_KEY_TYPE,
+    AUTHZ_POLICY_NAME,
+    AUTHZ_POLICY_TYPE,
+    CONSUMER_TYPE,
+    CREDENTIAL_ANONYMOUS,
+    CREDENTIAL_API_KEY,
+    MISSING,
+    SIGNING_KEYS_NAME,
+    SIGNING_KEYS_TYPE,
+)
 from service_kit.log import Logger
 from service_kit.subscription import PolicyRejected
 
@@ -31,7 +50,6 @@ NOT_READY = Denial(503, "not_ready", "The gateway has no authorization policy ye
 FAILED = Denial(
     503, "authorizer_failed", "The request could not be authorized: try again, then tell the administrator."
 )
-_SKEWED = "The gateway's parts run different versions of its configuration: try again in a moment."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,57 +62,126 @@ class _Active:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is answered, and what the log says about it."""
+    """What is answered, and what the log says about it; `case` None: it was not judged."""
 
+    id: str
     outcome: Grant | Denial
     request_id: str
     route: str = MISSING
-    profile: str = MISSING
-    kind: str = MISSING
-    grant: Grant | None = None
+    case: Case | None = None
+
+    @property
+    def kind(self) -> str:
+        """The kind of credential that decided."""
+        if self.case is not None and self.case.credential is not None:
+            return self.case.credential.kind
+        return MISSING if self.grant is None else CREDENTIAL_ANONYMOUS
+
+    @property
+    def unknown_key_of(self) -> str | None:
+        """The issuer whose newer keys may decide otherwise."""
+        return self.outcome.unknown_key_of if isinstance(self.outcome, Denial) else None
+
+    @property
+    def grant(self) -> Grant | None:
+        """Who it is, also where they may not."""
+        if isinstance(self.outcome, Grant):
+            return self.outcome
+        return None if self.case is None else self.case.grant
 
 
 class Authorizer:
-    """Decides by the policy it was last given; without one, it refuses. Takes its policy as a PolicyConsumer."""
+    """Decides by the policy it was last given, and the keys beside it; without a policy, it refuses.
 
-    def __init__(self, *, clock: Clock, metrics: Metrics) -> None:
+    Takes both as a PolicyConsumer.
+    """
+
+    def __init__(self, *, clock: Clock, metrics: Metrics, random_bytes: RandomBytes) -> None:
         self._clock = clock
         self._metrics = metrics
+        self._random_bytes = random_bytes
         self._active: _Active | None = None
+        self._policy: Policy | None = None
+        self._signing = SigningKeys()
+        self.changes = PolicyChanges()
+        self._stored = Stored()
 
     def apply(self, type_url: str, changed: Mapping[str, bytes], removed: Collection[str]) -> None:
+        """Takes a change of the policy, of keys, of consumers, or of what tokens are signed with."""
+        try:
+            if type_url == API_KEY_TYPE:
+                self._stored.change_keys(changed, removed)
+            elif type_url == CONSUMER_TYPE:
+                self._stored.change_consumers(changed, removed)
+            elif type_url == SIGNING_KEYS_TYPE:
+                self._apply_signing_keys(changed, removed)
+            else:
+                self._apply_policy(type_url, changed, removed)
+        finally:
+            self._metrics.stored(keys=len(self._stored.keys), consumers=len(self._stored.consumers))
+
+    def _apply_policy(self, type_url: str, changed: Mapping[str, bytes], removed: Collection[str]) -> None:
         """Swaps the policy whole, and with it forgets every verified token; PolicyRejected leaves both as they were."""
         if type_url != AUTHZ_POLICY_TYPE or not set(changed) <= {AUTHZ_POLICY_NAME}:
             raise PolicyRejected(f"the authorizer takes one {AUTHZ_POLICY_TYPE} named {AUTHZ_POLICY_NAME!r}")
         if AUTHZ_POLICY_NAME in changed:
-            policy = parse_policy(changed[AUTHZ_POLICY_NAME])
-            self._active = _Active(policy, VerifiedTokens(self._metrics.looked_up))
+            self._activate(parse_policy(changed[AUTHZ_POLICY_NAME]), self._signing)
         elif AUTHZ_POLICY_NAME in removed:
-            self._active = None
+            self._policy = self._active = None
+
+    def _apply_signing_keys(self, changed: Mapping[str, bytes], removed: Collection[str]) -> None:
+        """Of keys that cannot be read none is used any longer: they may have been replaced for a reason."""
+        if SIGNING_KEYS_NAME in changed or SIGNING_KEYS_NAME in removed:
+            self._activate(self._policy, SigningKeys())
+        if SIGNING_KEYS_NAME in changed:
+            self._activate(self._policy, parse_signing_keys(changed[SIGNING_KEYS_NAME]))
+
+    def _activate(self, policy: Policy | None, signing: SigningKeys) -> None:
+        """Verified tokens are forgotten with what they were verified under."""
+        self._policy, self._signing = policy, signing
+        if policy is not None:
+            self._active = _Active(with_gateway(policy, signing), VerifiedTokens(self._metrics.looked_up))
+            self.changes.tell()
+
+    @property
+    def issuing(self) -> Issuing | None:
+        """What tokens are issued by; None where none are."""
+        policy = self._policy
+        if policy is None or policy.tokens is None or policy.key_settings is None:
+            return None
+        return Issuing(policy.tokens, policy.key_settings, Known(policy, self._stored), self._signing)
 
     def decide(self, request: bytes) -> Decision:
         """The decision on a serialized CheckRequest."""
-        ask = parse_ask(request)
+        ask, new_id = parse_ask(request), self.new_id()
         if isinstance(ask, Skew):
-            return Decision(Denial(503, "policy_skew", _SKEWED, reason=ask.reason), ask.request_id)
+            return Decision(new_id, replace(SKEWED, reason=ask.reason), ask.request_id)
         if self._active is None:
-            return Decision(NOT_READY, ask.request_id, ask.route)
-        verdict = decide(Case(ask, self._active.policy, self._active.tokens, self._clock.now()))
-        return Decision(
-            outcome=verdict.outcome,
-            request_id=ask.request_id,
-            route=ask.route,
-            profile=ask.profile,
-            kind=MISSING if verdict.case.credential is None else verdict.case.credential.kind,
-            grant=verdict.outcome if isinstance(verdict.outcome, Grant) else verdict.case.grant,
-        )
+            return Decision(new_id, NOT_READY, ask.request_id, ask.route)
+        verdict = decide(Case(ask, self._active.policy, self._active.tokens, self._stored, self._clock.now()))
+        return Decision(new_id, verdict.outcome, ask.request_id, ask.route, verdict.case)
+
+    def new_id(self) -> str:
+        """An id that no other decision has."""
+        return str(UUID(bytes=self._random_bytes(16), version=4))
 
 
 class AuthorizationService(grpc.GenericRpcHandler):
     """`envoy.service.auth.v3.Authorization/Check` over raw bytes."""
 
-    def __init__(self, authorizer: Authorizer, *, clock: Clock, metrics: Metrics, log: Logger) -> None:
+    def __init__(
+        self,
+        authorizer: Authorizer,
+        *,
+        uses: KeyUses,
+        clock: Clock,
+        metrics: Metrics,
+        log: Logger,
+        newer_keys: Ask = no_newer_keys,
+    ) -> None:
         self._authorizer = authorizer
+        self._uses = uses
+        self._newer_keys = newer_keys
         self._clock = clock
         self._metrics = metrics
         self._log = log
@@ -108,43 +195,87 @@ class AuthorizationService(grpc.GenericRpcHandler):
         """The serialized answer to a serialized question; whatever goes wrong, there is one, and it is no."""
         start = self._clock.monotonic()
         try:
-            decision = self._authorizer.decide(request)
-            response = _response(decision)
-            self._record(decision, self._clock.monotonic() - start)
+            return self._told(self._authorizer.decide(request), start)
         except Exception:  # noqa: BLE001 - the outermost edge: an unforeseen fault is counted, logged and refused
-            self._metrics.decided(outcome="error", code=FAILED.code, seconds=self._clock.monotonic() - start)
-            self._log.exception("decision", outcome="error", code=FAILED.code)
-            return denied(FAILED, MISSING)
-        return response
+            return self._failed(start)
+
+    async def answer_by_newest_keys(self, request: bytes) -> bytes:
+        """The same; a token that names an unknown key is judged again where its issuer has published newer ones."""
+        start = self._clock.monotonic()
+        try:
+            decision = self._authorizer.decide(request)
+            issuer = decision.unknown_key_of
+            if issuer is not None and await self._newer_keys(issuer):
+                decision = self._authorizer.decide(request)
+            return self._told(decision, start)
+        except Exception:  # noqa: BLE001 - as above
+            return self._failed(start)
 
     async def _check(self, request: bytes, _context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
-        return self.answer(request)
+        return await self.answer_by_newest_keys(request)
+
+    def _told(self, decision: Decision, start: float) -> bytes:
+        response = _response(decision)
+        self._record(decision, self._clock.monotonic() - start)
+        return response
+
+    def _failed(self, start: float) -> bytes:
+        self._metrics.decided(outcome="error", code=FAILED.code, seconds=self._clock.monotonic() - start)
+        self._log.exception("decision", outcome="error", code=FAILED.code)
+        return denied(FAILED, MISSING, self._authorizer.new_id())
 
     def _record(self, decision: Decision, seconds: float) -> None:
         outcome = decision.outcome
+        self._count_use(decision)
         if isinstance(outcome, Grant):
             self._metrics.decided(outcome="allow", code="ok", seconds=seconds)
-            self._log.debug("decision", outcome="allow", **_log_fields(decision))
+            self._record_allowed(decision)
             return
         name = "error" if outcome.status == _OUR_FAULT else "deny"
         self._metrics.decided(outcome=name, code=outcome.code, seconds=seconds)
         write = self._log.warning if name == "error" else self._log.info
         write("decision", outcome=name, code=outcome.code, reason=outcome.reason, **_log_fields(decision))
 
+    def _record_allowed(self, decision: Decision) -> None:
+        codes = _would_deny(decision)
+        for code in codes:
+            self._metrics.would_deny(code)
+        if codes:
+            self._log.info("decision", outcome="allow", would_deny=codes, **_log_fields(decision))
+        else:
+            self._log.debug("decision", outcome="allow", **_log_fields(decision))
+
+    def _count_use(self, decision: Decision) -> None:
+        """A key that was believed was used, also where its holder may not do what they asked for."""
+        grant = decision.grant
+        if decision.kind == CREDENTIAL_API_KEY and grant is not None and grant.key_id is not None:
+            self._uses.used(grant.key_id)
+
 
 def _response(decision: Decision) -> bytes:
-    if isinstance(decision.outcome, Grant):
-        return allowed(decision.outcome, decision.profile)
-    return denied(decision.outcome, decision.request_id)
+    case, outcome = decision.case, decision.outcome
+    if isinstance(outcome, Denial):
+        challenge = None if case is None else case.challenge(outcome)
+        return denied(outcome, decision.request_id, decision.id, challenge)
+    if case is None:
+        raise TypeError("nobody is let in without having been judged")
+    without = None if case.credential is None else case.credential.without
+    return allowed(outcome, case.ask.profile, decision.id, without=without, would_deny=_would_deny(decision))
+
+
+def _would_deny(decision: Decision) -> tuple[str, ...]:
+    return () if decision.case is None else tuple(denial.code for denial in decision.case.would_deny)
 
 
 def _log_fields(decision: Decision) -> dict[str, Any]:  # Any: keyword arguments of the logger
     grant = decision.grant
     return {
+        "decision_id": decision.id,
         "request_id": decision.request_id,
         "route": decision.route,
         "kind": decision.kind,
         "subject": MISSING if grant is None else grant.subject,
         "consumer": MISSING if grant is None or grant.consumer is None else grant.consumer,
         "plan": MISSING if grant is None or grant.plan is None else grant.plan,
+        "key_id": MISSING if grant is None or grant.key_id is None else grant.key_id,
     }

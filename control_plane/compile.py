@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from control_plane.config.errors import InvalidConfig, Location
+from control_plane.config.key_sets import KeySets, with_key_sets
 from control_plane.config.load import Known, Loaded, load
 from control_plane.consistency import Inspector
 from control_plane.ir.build import Builder
@@ -63,6 +64,11 @@ def compile_file(path: Path | None, environ: Mapping[str, str]) -> Checked:
     return _meant(load(path, environ), Builder())
 
 
+def with_fetched(checked: Checked, sets: KeySets) -> Checked:
+    """The same configuration with these key sets, as far as its issuers have them fetched."""
+    return _meant(with_key_sets(checked.loaded, sets), Builder())
+
+
 def snapshots(gateway: Gateway, wiring: Wiring) -> tuple[Snapshot, Snapshot]:
     """All that an Envoy and all that the services are told; InconsistentSnapshot where the compiler is at fault."""
     release = _release(gateway, Resources(wiring), Inspector(), Release(EMPTY, EMPTY))
@@ -83,10 +89,10 @@ class Compiler:
         self._inspector = Inspector()
         self._last = Release(EMPTY, EMPTY)
 
-    def read(self, path: Path | None, environ: Mapping[str, str]) -> Checked:
-        """As compile_file."""
+    def read(self, path: Path | None, environ: Mapping[str, str], sets: KeySets | None = None) -> Checked:
+        """As compile_file, with the key sets that were fetched."""
         with without_collections():
-            return _meant(load(path, environ, self._known), self._builder)
+            return _meant(with_key_sets(load(path, environ, self._known), sets or {}), self._builder)
 
     def meant(self, loaded: Loaded) -> Checked:
         """What a configuration means that was loaded from elsewhere; InvalidConfig where it cannot be enforced."""

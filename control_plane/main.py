@@ -2,28 +2,45 @@
 
 import asyncio
 import random
+import secrets
 import sys
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import grpc
 from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
 
 from control_plane.admin.app import Admin, admin_app
 from control_plane.admin.http import operations_routes
+from control_plane.admin.identities import identities_routes, identities_rpc
 from control_plane.admin.rpc import admin_rpc, by_token_or_socket
 from control_plane.admin.token import stored_token
 from control_plane.compile import Compiler
 from control_plane.config.errors import InvalidConfig
+from control_plane.config.model import Config
 from control_plane.endpoints.source import KubernetesApi
 from control_plane.endpoints.watcher import EndpointWatcher
+from control_plane.feedback.rpc import feedback_rpc
 from control_plane.gate.gate import Gate
 from control_plane.history.history import FILE_NAME, History
 from control_plane.history.record import Record
+from control_plane.ir.model import Secret
+from control_plane.key_sets.documents import PublishedDocuments
+from control_plane.key_sets.fetched import FetchedKeySets
+from control_plane.key_sets.kept import KeptSets
+from control_plane.keys.distribution import Distribution
+from control_plane.keys.errors import StoreUnusable
+from control_plane.keys.settings import kept_pepper
+from control_plane.keys.stored import StoredIdentities
 from control_plane.live.configuration import LiveConfiguration
-from control_plane.live.status import EndpointsMoved, News
+from control_plane.live.outside import Outside
+from control_plane.live.status import EndpointsMoved, KeySetsChanged, News
+from control_plane.operations.identities import IdentityOperations
 from control_plane.operations.operating import LiveOperations
+from control_plane.operations.tokens import TokenOperations
 from control_plane.publication.publisher import Publisher
 from control_plane.reader import Reader
 from control_plane.server.ads import Ads
@@ -31,6 +48,7 @@ from control_plane.server.csds import csds_rpc
 from control_plane.server.transport import xds_server
 from control_plane.settings import Settings, settings
 from control_plane.sources.files import FileSource
+from control_plane.xds.wiring import Wiring
 from service_kit.clock import Clock, SystemClock
 from service_kit.credentials import certificates
 from service_kit.health import Health
@@ -47,9 +65,12 @@ NAME = "control_plane"
 class Parts:
     """What decides and what serves, tied together."""
 
+    wiring: Wiring
     ads: Ads
     publisher: Publisher
     endpoints: EndpointWatcher
+    key_sets: FetchedKeySets
+    stored: StoredIdentities
     history: History
     record: Record
     live: LiveConfiguration
@@ -72,11 +93,64 @@ def parts(
     )
     history = History(chosen.state_dir / FILE_NAME, clock=clock, warn=log.warning)
     record = Record(history, log=log, registry=registry)
-    compiler = Compiler(chosen.wiring)
-    reader = Reader(chosen.config, environ, compiler)
+    wiring = replace(chosen.wiring, key_pepper=Secret(kept_pepper(chosen.state_dir)))
+    compiler = Compiler(wiring)
+    key_sets = FetchedKeySets(
+        PublishedDocuments(),
+        KeptSets(chosen.state_dir),
+        clock=clock,
+        log=log,
+        registry=registry,
+        random=random.random,
+        changed=lambda: news.put_nowait(KeySetsChanged()),
+    )
+    reader = Reader(chosen.config, environ, compiler, key_sets.sets)
     gate = Gate(compiler, chosen.envoy_binary, reader.place, clock)
-    live = LiveConfiguration(reader, gate, publisher, news, endpoints, record, log=log, clock=clock, registry=registry)
-    return Parts(ads, publisher, endpoints, history, record, live)
+    stored = StoredIdentities(
+        Distribution(ads, clock, registry),
+        chosen.state_dir,
+        clock=clock,
+        log=log,
+        random_bytes=secrets.token_bytes,
+        issues_tokens=wiring.oauth is not None,
+    )
+    outside = Outside(reader, endpoints, key_sets, stored)
+    live = LiveConfiguration(reader, gate, publisher, news, outside, record, log=log, clock=clock, registry=registry)
+    return Parts(wiring, ads, publisher, endpoints, key_sets, stored, history, record, live)
+
+
+@dataclass(frozen=True)
+class _Operators:
+    """What operators may ask: over gRPC beside xDS, and over HTTP on the observability port."""
+
+    services: tuple[grpc.GenericRpcHandler, ...]
+    app: Starlette
+
+
+def _for_operators(made: Parts, chosen: Settings, clock: Clock, registry: CollectorRegistry) -> _Operators:
+    """Once a configuration is live."""
+
+    def config() -> Config:
+        return made.live.current.loaded.config
+
+    def token() -> str:
+        return admin.token
+
+    generated = stored_token(chosen.state_dir)
+    admin = Admin(
+        lambda: config().admin, made.ads, registry, chosen.targets, generated, lambda: not made.key_sets.lacking()
+    )
+    on_tokens = TokenOperations(made.stored, config, clock, random_bytes=secrets.token_bytes)
+    on_keys = IdentityOperations(made.stored, on_tokens, clock, registry)
+    operations = LiveOperations(made.live, made.record, made.ads, made.wiring, made.key_sets.troubles, made.stored)
+    return _Operators(
+        services=(
+            admin_rpc(operations, token),
+            identities_rpc(on_keys, token),
+            csds_rpc(made.ads, by_token_or_socket(token)),
+        ),
+        app=admin_app(admin, (*operations_routes(operations, token), *identities_routes(on_keys, token))),
+    )
 
 
 async def serve(chosen: Settings, environ: Mapping[str, str]) -> None:
@@ -89,27 +163,35 @@ async def serve(chosen: Settings, environ: Mapping[str, str]) -> None:
     live = made.live
     async with AsyncExitStack() as stack:
         stack.callback(made.history.close)
-        following = asyncio.create_task(made.endpoints.run())  # the first configuration waits for its first endpoints
+        stack.push_async_callback(made.stored.close)
+        # the first configuration waits for its first endpoints and key sets
+        following = [asyncio.create_task(item.run()) for item in (made.endpoints, made.key_sets)]
         await live.start()
-        admin = Admin(
-            lambda: live.current.loaded.config.admin, made.ads, registry, chosen.targets, stored_token(chosen.state_dir)
-        )
-        operations = LiveOperations(live, made.record, made.ads, chosen.wiring)
-        services = (
-            admin_rpc(operations, lambda: admin.token),
-            csds_rpc(made.ads, by_token_or_socket(lambda: admin.token)),
-        )
+        operators = _for_operators(made, chosen, clock, registry)
         tls = None if chosen.tls is None else certificates(chosen.tls, log, registry)
-        server = xds_server(made.ads, chosen.xds, tls, health, connection_age=chosen.connection_age, services=services)
-        http = HttpServer(
-            admin_app(admin, operations_routes(operations, lambda: admin.token)), live.current.admin_address
+        server = xds_server(
+            made.ads,
+            chosen.xds,
+            tls,
+            health,
+            connection_age=chosen.connection_age,
+            services=operators.services,
+            feedback=feedback_rpc(made.stored.note_uses, made.key_sets.refresh),
         )
+        http = HttpServer(operators.app, live.current.admin_address)
         await server.start()
         stack.push_async_callback(server.stop)
         await health.serving()
         log.info("serving", xds=str(chosen.xds), admin=str(live.current.admin_address))
 
-        work = (made.publisher.run(), live.run(), http.serve(), _lasting(following), *_followed(chosen.config, live))
+        work = (
+            made.publisher.run(),
+            live.run(),
+            http.serve(),
+            made.stored.run(),
+            *map(_lasting, following),
+            *_followed(chosen.config, live),
+        )
         await until_stopped(*work)
         log.info("stopping")
         await health.stopping()
@@ -140,3 +222,5 @@ def main() -> None:
         run(serve(settings(sys.argv[1:], environ), environ))
     except InvalidConfig as error:
         raise SystemExit(str(error)) from error
+    except StoreUnusable as error:
+        raise SystemExit(f"error: {error}") from error

@@ -11,7 +11,7 @@ from control_plane.reuse import Reused
 from control_plane.snapshot import Resource, resource
 from control_plane.xds import names
 from control_plane.xds.clusters.endpoints import endpoints
-from control_plane.xds.clusters.services import service_clusters
+from control_plane.xds.clusters.services import oauth_cluster, service_clusters
 from control_plane.xds.clusters.upstream import upstream_cluster
 from control_plane.xds.https_redirect import redirect_configuration
 from control_plane.xds.listener.listeners import listeners, shown_to_listeners
@@ -56,9 +56,13 @@ class Resources:
 
     def of_services(self, gateway: Gateway) -> Iterator[Resource]:
         """What the services are told."""
-        yield resource(contract.AUTHZ_POLICY_TYPE, contract.AUTHZ_POLICY_NAME, serialized(authz_policy(gateway)))
+        yield resource(contract.AUTHZ_POLICY_TYPE, contract.AUTHZ_POLICY_NAME, self._authz_policy(gateway))
         for owner in limited(gateway):
             yield from self._of_part(owner, _limits)
+
+    def _authz_policy(self, gateway: Gateway) -> bytes:
+        pepper = self._wiring.key_pepper
+        return serialized(authz_policy(gateway, b"" if pepper is None else pepper.reveal()))
 
     def _of_envoy(self, gateway: Gateway) -> Iterator[Resource]:
         yield from self._listening(shown_to_listeners(gateway))
@@ -68,6 +72,8 @@ class Resources:
             yield resource(names.ROUTES_TYPE, routes.name, serialized(routes))
         for cluster in service_clusters(self._wiring):
             yield resource(names.CLUSTER_TYPE, cluster.name, serialized(cluster))
+        if gateway.tokens is not None and self._wiring.oauth is not None:
+            yield resource(names.CLUSTER_TYPE, names.OAUTH_CLUSTER, serialized(oauth_cluster(self._wiring.oauth)))
         for upstream in gateway.upstreams:
             yield from self._of_part(upstream, _reached)
         for secret in (*secrets(gateway), *own_secrets(self._wiring.followed)):

@@ -8,7 +8,7 @@ from control_plane.admin.gather import ENVOY, Target
 from control_plane.config.values.base import Mistake
 from control_plane.config.values.quantities import LONGEST_DURATION, duration
 from control_plane.xds.wiring import Wiring
-from service_kit.endpoint import Endpoint, TcpEndpoint
+from service_kit.endpoint import Endpoint, TcpEndpoint, UnixEndpoint
 from service_kit.settings import SettingsParser, TlsFiles
 
 SHORTEST_AGE = 1.0
@@ -45,6 +45,7 @@ def settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
             authz=_service_endpoint(parser, options.authz, "--authz", tls),
             ratelimit=_service_endpoint(parser, options.ratelimit, "--ratelimit", tls),
             access_log=options.access_log,
+            oauth=_oauth_endpoint(parser, options.oauth),
             tls=tls,
         ),
         targets=_targets(parser, options.scrape, options.envoy_admin),
@@ -70,6 +71,7 @@ def _parser(environ: Mapping[str, str]) -> SettingsParser:
     )
     parser.setting("--authz", help="address of the authorizer, as Envoy reaches it")
     parser.setting("--ratelimit", help="address of the rate-limit service, as Envoy reaches it")
+    parser.setting("--oauth", help="Unix socket of the authorizer's endpoints that issue tokens, as Envoy reaches it")
     parser.setting("--access-log", help="file that Envoy writes its access log to", default="/dev/stdout")
     parser.setting("--envoy-admin", help="address of Envoy's admin interface, for its metrics")
     parser.add_argument(
@@ -103,6 +105,13 @@ def _service_endpoint(parser: SettingsParser, text: str | None, flag: str, tls: 
             f"{flag} {endpoint}: requests would carry credentials in the clear; give --tls-certificate, "
             "--tls-private-key and --tls-authority (Envoy reads them at the same paths), or unix:/path/to.sock"
         )
+    return endpoint
+
+
+def _oauth_endpoint(parser: SettingsParser, text: str | None) -> UnixEndpoint | None:
+    endpoint = parser.optional_endpoint(text, "--oauth")
+    if isinstance(endpoint, TcpEndpoint):
+        parser.error(f"--oauth {endpoint}: API keys would travel in the clear; write unix:/path/to.sock")
     return endpoint
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
+from control_plane.evolving import Evolving
 from service_kit.memo import IdentityMemo
 
 # Types and their former states whose version and views are kept.
@@ -108,6 +109,16 @@ def snapshot(resources: Iterable[Resource]) -> Snapshot:
     return Snapshot(MappingProxyType({type_url: MappingProxyType(named) for type_url, named in by_type.items()}))
 
 
+def _type_version(named: Named) -> str:
+    """Of a mapping that knows its own it is not kept: who keeps such a one keeps what came of it."""
+    return named.version if isinstance(named, Evolving) else _type_versions(named)
+
+
+def _groups(named: Named) -> frozenset[str]:
+    """The groups that some of these are kept for; those of an Evolving mapping are for all."""
+    return frozenset() if isinstance(named, Evolving) else _named_groups(named)
+
+
 def _version(named: Named) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for name, version in sorted((item.name, item.version) for item in named.values()):
@@ -134,6 +145,6 @@ def _shared(named: Named, other: Named) -> Named:
     return other if named == other else named
 
 
-_type_version = IdentityMemo(_version, KEPT_TYPES)
-_groups = IdentityMemo(_groups_of, KEPT_TYPES)
+_type_versions = IdentityMemo(_version, KEPT_TYPES)
+_named_groups = IdentityMemo(_groups_of, KEPT_TYPES)
 _group_views = IdentityMemo(_views_of, KEPT_TYPES)

@@ -43,6 +43,10 @@ PUBLIC_PROFILE: Final = MISSING
 
 # Tolerance in seconds for a token's dates: more would keep expired tokens alive.
 LONGEST_LEEWAY: Final = 60
+# 9999-12-31T23:59:59Z: beyond it a number is no date.
+LATEST_DATE: Final = 253_402_300_799
+# Bytes of a credential, without what stands before it.
+LONGEST_CREDENTIAL: Final = 8192
 
 # What the compiled route hands to the authorizer (`context_extensions`). The authorizer refuses keys it does not know.
 EXTENSION_ROUTE: Final = "route"
@@ -50,11 +54,34 @@ EXTENSION_PROFILE: Final = "profile"
 EXTENSION_ACCEPT: Final = "accept"
 EXTENSION_SCOPES: Final = "scopes"
 EXTENSION_ROLES: Final = "roles"
-EXTENSIONS: Final = frozenset({EXTENSION_ROUTE, EXTENSION_PROFILE, EXTENSION_ACCEPT, EXTENSION_SCOPES, EXTENSION_ROLES})
+EXTENSION_PLANS: Final = "plans"
+EXTENSION_MODE: Final = "mode"
+# What every route says, and what it says where it has something to say: another version would not know it.
+ALWAYS_SAID: Final = frozenset(
+    {EXTENSION_ROUTE, EXTENSION_PROFILE, EXTENSION_ACCEPT, EXTENSION_SCOPES, EXTENSION_ROLES}
+)
+EXTENSIONS: Final = ALWAYS_SAID | {EXTENSION_PLANS, EXTENSION_MODE}
+# How demands are kept; a route that says nothing has them enforced.
+MODE_ENFORCE: Final = "enforce"
+MODE_REPORT: Final = "report"
 
 # Kinds of credential a route may accept.
 CREDENTIAL_JWT: Final = "jwt"
 CREDENTIAL_BEARER: Final = "bearer"
+CREDENTIAL_API_KEY: Final = "api_key"
+CREDENTIAL_MTLS: Final = "mtls"
+# Accepted beside others: a request without any credential passes as this subject and consumer.
+CREDENTIAL_ANONYMOUS: Final = "anonymous"
+
+# What the authorizer says of a decision: metadata in the namespace of Envoy's filter, and a header of refusals.
+DECISION_NAMESPACE: Final = "envoy.filters.http.ext_authz"
+DECISION_ID: Final = "decision_id"
+DECISION_WOULD_DENY: Final = "would_deny"
+DECISION_HEADER: Final = "x-tollgate-decision-id"
+# Where the authorizer finds the client's address: Envoy has written it by then, one address, whatever a client sent.
+CLIENT_ADDRESS_HEADER: Final = FORWARDED_FOR_HEADER
+# By which listener a request came, for the endpoints of the authorizer.
+LISTENER_HEADER: Final = INTERNAL_HEADER_PREFIX + "listener"
 
 # The one descriptor of a rate-limit call that Envoy cannot drop, and the one with the client's address.
 RATELIMIT_DOMAIN: Final = "tollgate"
@@ -74,6 +101,16 @@ TYPE_PREFIX: Final = "type.googleapis.com/"
 AUTHZ_POLICY_TYPE: Final = TYPE_PREFIX + "tollgate.policy.v1.AuthzPolicy"
 LIMIT_SET_TYPE: Final = TYPE_PREFIX + "tollgate.policy.v1.LimitSet"
 POLICY_TYPES: Final = (AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE)
+# Keys and consumers that were made at run time; a key comes after the consumer that it names.
+CONSUMER_TYPE: Final = TYPE_PREFIX + "tollgate.policy.v1.Consumer"
+API_KEY_TYPE: Final = TYPE_PREFIX + "tollgate.policy.v1.ApiKey"
+IDENTITY_TYPES: Final = (CONSUMER_TYPE, API_KEY_TYPE)
+# What the gateway signs its own tokens with.
+SIGNING_KEYS_TYPE: Final = TYPE_PREFIX + "tollgate.policy.v1.SigningKeys"
+SIGNING_KEYS_NAME: Final = "default"
+# What is served beside what a configuration says, and kept before it is acknowledged: what is taken away in it must be
+# gone, also after a restart.
+BESIDE_TYPES: Final = (*IDENTITY_TYPES, SIGNING_KEYS_TYPE)
 AUTHZ_POLICY_NAME: Final = "default"
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +57,34 @@ def save_policies(path: Path, policies: Policies) -> None:
         with suppress(OSError):
             Path(temporary).unlink()
         raise
+
+
+class PolicyFile:
+    """The applied policies of some types in one file: of a few, the whole file is what is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held: dict[str, dict[str, Held]] = {}
+
+    def load(self) -> Policies:
+        """What was applied, by type and name; CacheError where the file cannot be trusted."""
+        self._held = {type_url: dict(named) for type_url, named in (load_policies(self._path) or {}).items()}
+        return {type_url: dict(named) for type_url, named in self._held.items()}
+
+    def write(self, type_url: str, changed: Mapping[str, Held], removed: Collection[str]) -> None:
+        """Writes a change down; CacheError where it cannot be now."""
+        named = self._held.setdefault(type_url, {})
+        named.update(changed)
+        for name in removed:
+            named.pop(name, None)
+        try:
+            save_policies(self._path, self._held)
+        except OSError as error:
+            raise CacheError(str(error)) from error
+
+    def forget(self, type_url: str) -> None:
+        """What is on disk of a type is not used; it goes with the next change."""
+        self._held.pop(type_url, None)
 
 
 def _encoded(policies: Policies) -> bytes:

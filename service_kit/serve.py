@@ -12,10 +12,12 @@ from typing import Any
 import grpc
 import uvloop
 from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
 
 from service_kit.clock import SystemClock
 from service_kit.credentials import Certificates, certificates, server_credentials
 from service_kit.endpoint import Endpoint, EndpointError, UnixEndpoint, listening_socket, remove_stale_socket
+from service_kit.feedback import Feedback
 from service_kit.health import Health
 from service_kit.http import HttpServer
 from service_kit.log import Logger, configure_logs
@@ -50,6 +52,10 @@ class Service:
     consumer: PolicyConsumer
     registry: CollectorRegistry
     close: Callable[[], Awaitable[None]] | None = None
+    # What it does as long as it runs beside answering, and tells the control plane.
+    background: Callable[[Feedback], Coroutine[Any, Any, None]] | None = None
+    # What it answers over HTTP, and where.
+    http: tuple[ASGIApp, Endpoint] | None = None
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -87,6 +93,10 @@ async def serve(service: Service, settings: ServiceSettings) -> None:
         if settings.probe is not None:
             await _start_server(stack, settings.probe, None, health)
         work = [_follow(subscription, health, log)]
+        if service.background is not None:
+            work.append(service.background(Feedback(settings.control_plane, tls)))
+        if service.http is not None:
+            work.append(HttpServer(*service.http).serve())
         if settings.metrics is not None:
             work.append(HttpServer(metrics_app(service.registry), settings.metrics).serve())
         log.info("started", listen=str(settings.listen))

@@ -22,13 +22,17 @@ from service_kit.clock import Clock
 from service_kit.credentials import Certificates, Credentials
 from service_kit.endpoint import Endpoint, EndpointError, UnixEndpoint
 from service_kit.log import Logger
-from service_kit.policy_cache import CacheError, Held, load_policies, save_policies
+from service_kit.policy_cache import CacheError, Held, PolicyFile
+from service_kit.policy_database import PolicyDatabase
 from service_kit.race import first_ended
 
 DELTA_METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 WILDCARD = "*"
+DATABASE_SUFFIX = ".resources"  # of the database, in place of that of the file
 
 BACKOFF_SECONDS = (0.1, 2.0)
+# Seconds until what could not be written is tried again: what was taken away is on the disk till then.
+WRITE_AGAIN = 5.0
 # How often the files of mutual TLS are looked at while connected.
 CERTIFICATES_POLL = 2.0
 CHANNEL_OPTIONS = (
@@ -59,11 +63,28 @@ class PolicyConsumer(Protocol):
     """Who uses the policies."""
 
     def apply(self, type_url: str, changed: Mapping[str, bytes], removed: Collection[str]) -> None:
-        """Takes a change whole, or raises PolicyRejected and keeps what was."""
+        """Takes a change whole, or raises PolicyRejected and keeps what was; of BESIDE_TYPES not what it names."""
+
+
+class Cache(Protocol):
+    """Where applied policies are kept for the next start; both raise CacheError."""
+
+    def load(self) -> Mapping[str, Mapping[str, Held]]:
+        """What was applied, by type and name; a type without any was applied empty."""
+
+    def write(self, type_url: str, changed: Mapping[str, Held], removed: Collection[str]) -> None:
+        """Keeps a change."""
+
+    def forget(self, type_url: str) -> None:
+        """Keeps nothing of a type from now on but what is written."""
 
 
 class PolicySubscription:
-    """Keeps a consumer's policies current; `ready` is set once every type has been applied, from disk or wire."""
+    """Keeps a consumer's policies current; `ready` is set once every type has been applied, from disk or wire.
+
+    Of the types of identities there may be a hundred thousand resources: they are kept one by one, in a database beside
+    the file of the others.
+    """
 
     def __init__(
         self,
@@ -84,10 +105,13 @@ class PolicySubscription:
         self._node_id = node_id
         self._types = types
         self._consumer = consumer
-        self._cache = cache
+        self._policies = PolicyFile(cache)
+        self._resources = PolicyDatabase(cache.with_suffix(DATABASE_SUFFIX))
         self._log = log
         self._clock = clock
-        self._held: dict[str, dict[str, Held]] = {}
+        self._versions: dict[str, dict[str, str]] = {}
+        self._writing = asyncio.Lock()
+        self._unwritten: set[str] = set()  # types of which the disk lacks a change
         self._failures = 0
         self._connected = Gauge("tollgate_policy_connected", "1 while on a policy stream", registry=registry)
         self._updates = Counter(
@@ -96,6 +120,8 @@ class PolicySubscription:
         self._updated_at = Gauge(
             "tollgate_policy_updated_timestamp_seconds", "When a change was last taken", registry=registry
         )
+        unwritten = Gauge("tollgate_policy_unwritten", "Types of which the disk lacks a change", registry=registry)
+        unwritten.set_function(lambda: len(self._unwritten))
 
     async def run(self) -> None:
         """Applies the cached policies, then follows the control plane forever."""
@@ -105,6 +131,9 @@ class PolicySubscription:
                 "--tls-private-key and --tls-authority, or use a control plane on unix:/path/to.sock"
             )
         self._start_from_cache()
+        await first_ended(self._follow_forever(), self._catch_up())
+
+    async def _follow_forever(self) -> None:
         while True:
             failures = self._failures
             try:
@@ -118,19 +147,22 @@ class PolicySubscription:
             self._failures += 1
 
     def _start_from_cache(self) -> None:
-        try:
-            policies = load_policies(self._cache)
-        except CacheError as error:
-            self._log.warning("cached policies ignored", reason=str(error))
-            return
-        for type_url, named in (policies or {}).items():
-            if type_url in self._types:
-                self._restore(type_url, named)
+        caches: tuple[Cache, ...] = (self._policies, self._resources)
+        found: dict[str, Mapping[str, Held]] = {}
+        for cache in caches:
+            try:
+                found.update(cache.load())
+            except CacheError as error:
+                self._log.warning("cached policies ignored", reason=str(error))
+        for type_url in self._types:
+            if type_url in found:
+                self._restore(type_url, found[type_url])
 
     def _restore(self, type_url: str, named: Mapping[str, Held]) -> None:
         rejection = self._rejection(type_url, named, ())
         if rejection is not None:
             self._log.warning("cached policies ignored", type=type_url, reason=rejection)
+            self._cache_of(type_url).forget(type_url)
             return
         self._keep(type_url, named, ())
         self._log.info("policies restored", type=type_url, count=len(named))
@@ -149,12 +181,12 @@ class PolicySubscription:
     async def _follow(self) -> None:
         """One stream, until it ends or other certificates are to be used."""
         if self._tls is None or isinstance(self._control_plane, UnixEndpoint):
-            async with _channel(self._control_plane, None) as channel:
-                await self._stream(channel)
+            async with channel(self._control_plane, None) as opened:
+                await self._stream(opened)
             return
         used = self._tls.current()
-        async with _channel(self._control_plane, used) as channel:
-            await first_ended(self._stream(channel), _replaced(self._tls, used))
+        async with channel(self._control_plane, used) as opened:
+            await first_ended(self._stream(opened), _replaced(self._tls, used))
 
     async def _stream(self, channel: grpc.aio.Channel) -> None:
         rpc: grpc.aio.StreamStreamMultiCallable[Message, bytes] = channel.stream_stream(
@@ -181,7 +213,7 @@ class PolicySubscription:
                 node=node if number == 0 else None,
                 type_url=type_url,
                 resource_names_subscribe=[WILDCARD],
-                initial_resource_versions={name: held.version for name, held in self._held.get(type_url, {}).items()},
+                initial_resource_versions=self._versions.get(type_url, {}),
             )
         while True:
             yield await answers.get()
@@ -194,33 +226,66 @@ class PolicySubscription:
         removed = tuple(response.removed_resources)
         rejection = _other_type(response) or self._rejection(type_url, changed, removed)
         if rejection is not None:
+            await self._give_up(type_url, (*removed, *changed))
             answer.error_detail.CopyFrom(status_pb.Status(code=code_pb.INVALID_ARGUMENT, message=rejection))
             answers.put_nowait(answer)
             self._updates.labels(type_url, "rejected").inc()
             self._log.warning("policy rejected", type=type_url, reason=rejection)
             return
         self._keep(type_url, changed, removed)
-        answers.put_nowait(answer)
         self._updates.labels(type_url, "applied").inc()
         self._log.info("policy applied", type=type_url, changed=len(changed), removed=len(removed))
-        await self._write_down()
+        if type_url in contract.BESIDE_TYPES:  # a key is revoked when it stays so through a restart
+            await self._write(type_url, changed, removed)
+            answers.put_nowait(answer)
+        else:
+            answers.put_nowait(answer)
+            await self._write(type_url, changed, removed)
+
+    async def _give_up(self, type_url: str, names: Collection[str]) -> None:
+        """What a refused change of such a type names does not come back with the next start: it may be revoked."""
+        if type_url not in contract.BESIDE_TYPES or type_url not in self._versions:
+            return
+        for name in names:
+            self._versions[type_url].pop(name, None)
+        await self._write(type_url, {}, names)
 
     def _keep(self, type_url: str, changed: Mapping[str, Held], removed: Collection[str]) -> None:
-        named = self._held.setdefault(type_url, {})
-        named.update(changed)
+        named = self._versions.setdefault(type_url, {})
+        named.update({name: held.version for name, held in changed.items()})
         for name in removed:
             named.pop(name, None)
         self._updated_at.set(self._clock.now())
-        if all(expected in self._held for expected in self._types):
+        if all(expected in self._versions for expected in self._types):
             self.ready.set()
 
-    async def _write_down(self) -> None:
-        """A disk that is full costs the next cold start, not this process."""
-        policies = {type_url: dict(named) for type_url, named in self._held.items()}
-        try:
-            await asyncio.to_thread(save_policies, self._cache, policies)
-        except OSError as error:
-            self._log.error("policies not cached", reason=str(error))
+    def _cache_of(self, type_url: str) -> Cache:
+        return self._resources if type_url in contract.BESIDE_TYPES else self._policies
+
+    async def _write(self, type_url: str, changed: Mapping[str, Held], removed: Collection[str]) -> None:
+        """A disk that is full costs the next cold start, not this process; the change is kept, and tried again.
+
+        Who is cancelled meanwhile waits: the thread goes on, and of two writes at once one could be lost.
+        """
+        async with self._writing:
+            writing = asyncio.create_task(asyncio.to_thread(self._cache_of(type_url).write, type_url, changed, removed))
+            try:
+                await asyncio.shield(writing)
+            except CacheError as error:
+                log = self._log.debug if type_url in self._unwritten else self._log.error
+                log("policies not cached", type=type_url, reason=str(error))
+                self._unwritten.add(type_url)
+            else:
+                self._unwritten.discard(type_url)
+            finally:
+                await asyncio.gather(writing, return_exceptions=True)
+
+    async def _catch_up(self) -> None:
+        """What is on the disk of a key that was revoked is not left there for want of another change."""
+        while True:
+            await asyncio.sleep(WRITE_AGAIN)
+            for type_url in tuple(self._unwritten):
+                await self._write(type_url, {}, ())
 
     def _report_loss(self, code: str, reason: str | None) -> None:
         """Once a loss, not once an attempt; a connection that was ended for its age is back at the first attempt."""
@@ -242,7 +307,8 @@ def _other_type(response: Message) -> str | None:
     return f"resources of {others[0]!r} in a response of {response.type_url!r}" if others else None
 
 
-def _channel(endpoint: Endpoint, credentials: Credentials | None) -> grpc.aio.Channel:
+def channel(endpoint: Endpoint, credentials: Credentials | None) -> grpc.aio.Channel:
+    """A channel to the control plane; in clear text without credentials, which is for Unix sockets alone."""
     if credentials is None:
         return grpc.aio.insecure_channel(endpoint.grpc_target, options=CHANNEL_OPTIONS)
     return grpc.aio.secure_channel(endpoint.grpc_target, credentials.to_call(), options=CHANNEL_OPTIONS)

@@ -6,8 +6,9 @@ published key are dropped, symmetric keys in a set are refused, and keys that ca
 Errors: UnusableKeys
 """
 
+import json
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ ASYMMETRIC: Final = frozenset[str]().union(*_CAPABLE.values())
 # A modulus beyond this makes one verification cost as much as thousands of decisions.
 _LARGEST_RSA: Final = 8192
 _PUBLIC_MEMBERS: Final = frozenset({"kty", "crv", "n", "e", "x", "y"})
+_MEANT_FOR: Final = frozenset({"kid", "alg", "use", "key_ops"})
 
 
 class UnusableKeys(ValueError):  # noqa: N818 - a verdict on data that the authorizer maps to a NACK, and the compiler to a mistake
@@ -103,6 +105,58 @@ def jwks_keys(text: str, algorithms: Sequence[str]) -> KeySet:
     return KeySet(usable)
 
 
+def public_jwks(text: str) -> str:
+    """What is public of the keys that can verify anything, in one spelling: by it two copies of a set are compared.
+
+    UnusableKeys where it is no set, or holds a secret.
+    """
+    members = _members(text)
+    for index, jwk in enumerate(members):
+        _refuse_symmetric(jwk, index)
+    return _set_of(_public(jwk) for jwk in members if _capable(jwk) and _verifies(jwk))
+
+
+def usable_jwks(text: str, algorithms: Sequence[str]) -> str:
+    """The keys that can verify these algorithms; `alg` says which one, where there is one only.
+
+    A key that cannot be used costs itself alone: whoever reads of it is not who published it (RFC 7517, 5).
+    UnusableKeys where none is left, or the set is refused as a whole.
+    """
+    found = _set_of(
+        {**_public(jwk), **({"alg": next(iter(names))} if len(names := key.by_algorithm) == 1 else {})}
+        for jwk, key in _usable(text, algorithms)
+    )
+    jwks_keys(found, algorithms)
+    return found
+
+
+def stamped_jwks(text: str, algorithms: Sequence[str]) -> str:
+    """The same keys with one entry for each algorithm, which `alg` names: for who takes a key without it for any."""
+    return _set_of({**_public(jwk), "alg": name} for jwk, key in _usable(text, algorithms) for name in key.by_algorithm)
+
+
+# Any: JSON values, checked where they are used
+def _usable(text: str, algorithms: Sequence[str]) -> Iterator[tuple[dict[str, Any], VerificationKey]]:
+    for index, jwk in enumerate(_members(text)):
+        _refuse_symmetric(jwk, index)
+        try:
+            key = _verification_key(jwk, index, algorithms)
+        except UnusableKeys:
+            continue
+        if key is not None:
+            yield jwk, key
+
+
+def _public(jwk: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in jwk.items() if name in _PUBLIC_MEMBERS | _MEANT_FOR}
+
+
+def _set_of(keys: Iterable[Mapping[str, object]]) -> str:
+    """The keys, each once, in an order of their own."""
+    texts = {json.dumps(key, sort_keys=True, separators=(",", ":")) for key in keys}
+    return f'{{"keys":[{",".join(sorted(texts))}]}}'
+
+
 def _members(text: str) -> list[dict[str, Any]]:  # Any: JSON values, checked where they are used
     if len(text.encode()) > LARGEST_SET:
         raise UnusableKeys(f"the JWKS is larger than {LARGEST_SET} bytes")
@@ -123,8 +177,7 @@ def _verification_key(
     algorithms: Sequence[str],
 ) -> VerificationKey | None:
     """The prepared key, or None for one that is not meant for these algorithms (RFC 7517 5: ignore such keys)."""
-    if jwk.get("kty") == "oct":
-        raise UnusableKeys(f"key {index} of the JWKS is symmetric: a published set must not hold secrets")
+    _refuse_symmetric(jwk, index)
     names = [name for name in algorithms if name in _capable(jwk)]
     if not names or not _verifies(jwk):
         return None
@@ -137,6 +190,11 @@ def _verification_key(
     for name, key in by_algorithm.items():
         _refuse_weak(key, name, index)
     return VerificationKey(_kid(jwk, index), by_algorithm)
+
+
+def _refuse_symmetric(jwk: Mapping[str, object], index: int) -> None:
+    if jwk.get("kty") == "oct":
+        raise UnusableKeys(f"key {index} of the JWKS is symmetric: a published set must not hold secrets")
 
 
 def _capable(jwk: Mapping[str, object]) -> frozenset[str]:

@@ -56,12 +56,14 @@ class Connection:
     tls: TlsFiles | None
     token: str
 
-    def call(self, method: str, request: Message, response: type[Message], shape: type[T]) -> T:
+    def call(
+        self, method: str, request: Message, response: type[Message], shape: type[T], *, service: str = SERVICE
+    ) -> T:
         """The report that answers a call."""
         try:
             with self._channel() as channel:
                 rpc = channel.unary_unary(
-                    f"/{SERVICE}/{method}",
+                    f"/{service}/{method}",
                     request_serializer=type(request).SerializeToString,
                     response_deserializer=response.FromString,
                 )
@@ -91,7 +93,7 @@ class Connection:
             return f"the control plane at {self.endpoint} refuses the admin token; {_TOKEN}"
         if code is grpc.StatusCode.UNIMPLEMENTED:
             return f"what answers at {self.endpoint} is no control plane of this version; restart the gateway"
-        if code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
+        if code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT):
             return "\n".join(map(printable, (error.details() or "").splitlines()))  # a mistake a line
         return f"the control plane at {self.endpoint} answers {code.name}: {details}"
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from control_plane.compile import Checked, compile_file, snapshots
+from control_plane.compile import Checked, compile_file, snapshots, with_fetched
 from control_plane.config.errors import InvalidConfig
 from control_plane.operations.described import hashing_key, running
 from control_plane.operations.difference import Affected, AffectedNode, Difference, ElementChange, KeyChange, difference
@@ -18,7 +18,7 @@ from control_plane.snapshot import Release
 from control_plane.xds.wiring import Wiring
 from service_kit.clock import SystemClock
 from service_kit.contract import ENVOY_NODE_CLUSTER
-from service_kit.endpoint import parse_endpoint
+from service_kit.endpoint import UnixEndpoint, parse_endpoint
 from service_kit.settings import TlsFiles, environment
 from tollgate_cli.connection import AsJson, ControlPlane, NoGateway, StateDir, connection, fail, printable
 from tollgate_cli.refusal import refuse
@@ -53,7 +53,8 @@ def diff(
         if against is None:
             reached = connection(state_dir, control_plane, environ)
             old = reached.call("GetRunning", admin_pb.GetRunningRequest(), admin_pb.Running, Running)
-            new = _made(checked, _wiring(old.wiring), hashing_key(reached.token))
+            same_keys = with_fetched(checked, {name: text.encode() for name, text in old.key_sets.items()})
+            new = _made(same_keys, _wiring(old.wiring), hashing_key(reached.token))
         else:
             key, wiring = secrets.token_bytes(32), layout(state_dir).wiring
             old, new = _made(compile_file(against, environ), wiring, key), _made(checked, wiring, key)
@@ -83,6 +84,7 @@ def _wiring(found: WiringReport) -> Wiring:
         ratelimit=parse_endpoint(found.ratelimit),
         access_log=found.access_log,
         tls=TlsFiles(*map(Path, files)) if all(files) else None,
+        oauth=UnixEndpoint(Path(found.oauth.removeprefix("unix:"))) if found.oauth else None,
     )
 
 

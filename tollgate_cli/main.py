@@ -1,7 +1,8 @@
 """The `tollgate` command. What a command needs is imported when it is called: `tollgate version` starts no gRPC.
 
-Exit codes: 0 done, 1 refused or failed with the reason on stderr, 2 wrong usage, 3 something would change (diff) or is
-not as it should be (status).
+Exit codes: 0 done, 1 refused or failed with the reason on stderr, 2 wrong usage, 3 something would change (diff), is
+not as it should be (status), or is done and some service has not heard of it yet (keys, consumers,
+signing-keys).
 """
 
 import importlib
@@ -12,15 +13,21 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-# Commands in the order of the help, and the module of each that is not here; its function has the command's name.
+# Commands in the order of the help, and the module of each that is not here; its function, or its commands, have the
+# command's name, with `_` for `-`.
 COMMANDS: Final = {
     "run": "tollgate_cli.run",
     "validate": "tollgate_cli.validate",
     "render": "tollgate_cli.render",
+    "explain": "tollgate_cli.explain",
     "diff": "tollgate_cli.diff",
     "status": "tollgate_cli.status",
     "history": "tollgate_cli.history",
     "rollback": "tollgate_cli.rollback",
+    "keys": "tollgate_cli.keys",
+    "consumers": "tollgate_cli.consumers",
+    "token": "tollgate_cli.token",
+    "signing-keys": "tollgate_cli.signing_keys",
     "schema": None,
     "health": "tollgate_cli.health",
     "version": None,
@@ -40,8 +47,11 @@ class Commands(TyperGroup):
 
 
 def _imported(module: str, name: str) -> Any:  # Any: typer publishes no type for its commands
+    found = getattr(importlib.import_module(module), name.replace("-", "_"))
+    if isinstance(found, typer.Typer):
+        return typer.main.get_command(found)
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    alone.command(name)(getattr(importlib.import_module(module), name))
+    alone.command(name)(found)
     return typer.main.get_command(alone)
 
 

@@ -8,6 +8,7 @@ import typer
 
 from control_plane.operations.reports import (
     ConfigurationReport,
+    IdentitiesReport,
     NodeReport,
     RefusalReport,
     StatusReport,
@@ -49,7 +50,7 @@ def status(
 def shown(report: StatusReport, now: float) -> Iterator[str]:
     """The report as lines for people."""
     yield from _loud(report.configuration)
-    yield from _configuration(report.configuration, now)
+    yield from _configuration(report.configuration, report.identities, now)
     yield ""
     if report.nodes:
         yield from table([NODE_COLUMNS, *(_node(node, now) for node in report.nodes)])
@@ -76,7 +77,7 @@ def _loud(found: ConfigurationReport) -> Iterator[str]:
         yield f"STARTED FROM THE HISTORY, {printable(found.source)} was broken: {printable(found.restored)}"
 
 
-def _configuration(found: ConfigurationReport, now: float) -> Iterable[str]:
+def _configuration(found: ConfigurationReport, stored: IdentitiesReport | None, now: float) -> Iterable[str]:
     number = "not in the history" if found.number is None else f"number {found.number} of the history"
     hashed = f", hash {found.digest}" if found.digest else ""
     rows = [
@@ -85,7 +86,12 @@ def _configuration(found: ConfigurationReport, now: float) -> Iterable[str]:
         *(("mistake", error) for error in found.errors),
         *(("held back", f"{item.kind} {item.name} ({item.place}): {item.reason}") for item in found.held_back),
     ]
-    return table(rows)
+    kept = () if stored is None else (("stored", _stored(stored)),)
+    return table([*rows, *kept])
+
+
+def _stored(found: IdentitiesReport) -> str:
+    return f"{found.keys} keys and {found.consumers} consumers in {found.store}"
 
 
 NODE_COLUMNS = ("NODE", "CLUSTER", "GROUP", "VERSION", "PROTOCOL", "CONNECTED", "STATE")

@@ -12,12 +12,13 @@ import jwt as pyjwt
 from jwt.exceptions import InvalidAudienceError, MissingRequiredClaimError, PyJWTError
 
 from authz_service.case import INVALID_TOKEN_CHALLENGE, Case, Credential, Denial
-from authz_service.claims import expiry, grant_from_claims
+from authz_service.claims import expiry, grant_from_claims, living_by_its_key
 from authz_service.identity import Grant
 from authz_service.jose import AUDIENCE, CLAIM, EXPIRED, INVALID, PREMATURE, TokenRefused, Unverified, read_unverified
 from authz_service.policy import Issuer, Policy
 from service_kit.contract import CREDENTIAL_JWT
 from service_kit.identity_part import identity_part
+from service_kit.verification_keys import KeySet, VerificationKey
 
 MESSAGES: Final[Mapping[str, str]] = {
     INVALID: "The token is not accepted: get a new one from an issuer that this gateway trusts.",
@@ -28,6 +29,12 @@ MESSAGES: Final[Mapping[str, str]] = {
 }
 
 
+NO_KEY: Final = Denial(401, INVALID, MESSAGES[INVALID], INVALID_TOKEN_CHALLENGE, "no_key")
+UNAVAILABLE: Final = Denial(
+    503, "keys_unavailable", "The keys of the token's issuer are not there yet: try again in a moment."
+)
+
+
 def jwt(case: Case) -> Case | Denial:
     """The case with what its token grants; other kinds of credential pass by."""
     if case.credential is None or case.credential.kind != CREDENTIAL_JWT:
@@ -36,22 +43,38 @@ def jwt(case: Case) -> Case | Denial:
     if grant is not None:
         return replace(case, grant=grant)
     try:
-        return replace(case, grant=_verified(case, case.credential))
+        return _judged(case, case.credential)
     except TokenRefused as refused:
         return Denial(401, refused.code, MESSAGES[refused.code], INVALID_TOKEN_CHALLENGE, refused.reason)
 
 
-def _verified(case: Case, credential: Credential) -> Grant:
+def _judged(case: Case, credential: Credential) -> Case | Denial:
     token = read_unverified(credential.token)
     issuer = _issuer(case.policy, token)
+    if issuer.type is not None and token.type != issuer.type:
+        raise TokenRefused("type")
+    if issuer.keys is None:
+        return UNAVAILABLE
     # The keys are bound to the issuer's algorithms: one that it does not name finds no key.
     chosen = issuer.keys.select(kid=token.kid, algorithm=token.algorithm)
     if chosen is None:
-        raise TokenRefused("no_key")
+        return replace(NO_KEY, unknown_key_of=issuer.issuer) if _may_be_new(token, issuer, issuer.keys) else NO_KEY
+    return replace(case, grant=_verified(case, credential, issuer, chosen))
+
+
+def _may_be_new(token: Unverified, issuer: Issuer, keys: KeySet) -> bool:
+    """Whether the issuer may have published the token's key since its keys were fetched."""
+    known = {key.kid for key in keys.keys}
+    return issuer.fetched and token.kid not in {None, *known} and token.algorithm in issuer.algorithms
+
+
+def _verified(case: Case, credential: Credential, issuer: Issuer, chosen: tuple[VerificationKey, pyjwt.PyJWK]) -> Grant:
     key, jwk = chosen
     claims = _decoded(credential.token, jwk, issuer)
     expires = expiry(claims, issuer.lifetime, case.now)
     grant = grant_from_claims(claims, issuer.claims, key_id=_key_id(key.kid), forward=issuer.forward)
+    if issuer.is_gateway:
+        grant = living_by_its_key(grant, claims)
     case.tokens.keep(credential.token, grant, now=case.now, expires=expires)
     return grant
 

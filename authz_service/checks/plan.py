@@ -1,15 +1,15 @@
-"""Settles consumer, tenant and plan: a declared consumer's own first, then the credential's, then the default plan.
+"""Settles consumer, tenant and plan: a known consumer's own first, then the credential's, then the default plan.
 
-A declared consumer is found by the name that a credential gives on purpose, never by its subject: where users choose
-their subject, they would choose their plan. A subject that is called like a declared consumer has no consumer.
+A consumer, declared or stored, is found by the name that a credential gives on purpose, never by its subject: where
+users choose their subject, they would choose their plan. A subject that is called like a consumer has no consumer.
 """
 
 from dataclasses import replace
 
 from authz_service.case import Case, Denial
-from authz_service.policy import Consumer
+from authz_service.keys import Consumer
 
-_UNDECLARED = Consumer(tenant=None, plan=None)
+_UNKNOWN = Consumer(tenant=None, plan=None)
 UNKNOWN_PLAN = Denial(
     403,
     "unknown_plan",
@@ -22,10 +22,9 @@ def plan(case: Case) -> Case | Denial:
     if case.grant is None:
         return case
     grant = case.grant
-    consumers = case.policy.consumers
-    declared = consumers.get(grant.named_consumer, _UNDECLARED) if grant.named_consumer else _UNDECLARED
-    consumer = grant.consumer if grant.named_consumer or grant.consumer not in consumers else None
-    chosen = declared.plan or grant.plan or case.policy.default_plan
+    known = case.consumer(grant.named_consumer) or _UNKNOWN
+    consumer = grant.consumer if grant.named_consumer or case.consumer(grant.consumer) is None else None
+    chosen = grant.assigned_plan or known.plan or grant.plan or case.policy.default_plan
     if chosen is not None and chosen not in case.policy.plans:
         return UNKNOWN_PLAN
-    return replace(case, grant=replace(grant, consumer=consumer, tenant=declared.tenant or grant.tenant, plan=chosen))
+    return replace(case, grant=replace(grant, consumer=consumer, tenant=known.tenant or grant.tenant, plan=chosen))

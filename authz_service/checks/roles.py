@@ -8,6 +8,7 @@ def roles(case: Case) -> Case | Denial:
     held = frozenset[str]() if case.grant is None else case.grant.roles
     if not case.ask.roles or not held.isdisjoint(case.ask.roles):
         return case
-    return Denial(
+    denial = Denial(
         403, "missing_role", f"This route is for the roles {' or '.join(case.ask.roles)}: ask for one of them."
     )
+    return case.lacking(denial, report=case.ask.report)

@@ -1,6 +1,6 @@
 """Demands every scope that the route names, element by element: `email.sender` is not `email.send`."""
 
-from authz_service.case import CHALLENGE, Case, Denial
+from authz_service.case import Case, Denial
 
 
 def scopes(case: Case) -> Case | Denial:
@@ -10,9 +10,10 @@ def scopes(case: Case) -> Case | Denial:
     if not lacking:
         return case
     demanded = " ".join(case.ask.scopes)
-    return Denial(
+    denial = Denial(
         403,
         "missing_scope",
         f"The credential lacks {' '.join(lacking)}: ask its issuer for the scope.",
-        f'{CHALLENGE}, error="insufficient_scope", scope="{demanded}"',
+        f'error="insufficient_scope", scope="{demanded}"',
     )
+    return case.lacking(denial, report=case.ask.report)

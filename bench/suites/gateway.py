@@ -16,7 +16,6 @@ from bench.edits import edit_to_live
 from bench.envoys import access_log, running_envoy, written_bootstrap
 from bench.ground import ALGORITHM, AUDIENCE, ISSUER, SUBJECT, gateway_ground
 from bench.load import Target
-from bench.native import native
 from bench.processes import running_process
 from bench.resources import children
 from bench.suite import Ground, Probe, Running, Suite, Variant
@@ -56,11 +55,11 @@ def target(ground: Ground, port: int) -> Target:
     return Target(port, head.encode() + PAYLOAD, ground.upstream_body)
 
 
-def config(ground: Ground, **route: Any) -> dict[str, Any]:
-    """One route behind a JWT; more of the route is the caller's."""
+def config(ground: Ground, *, enforce: str = "service", **route: Any) -> dict[str, Any]:
+    """One route behind a JWT, judged by one of the two; more of the route is the caller's."""
     issuer = {
         "name": "accounts", "issuer": ISSUER, "audiences": [AUDIENCE], "algorithms": [ALGORITHM],
-        "keys": {"file": str(ground.jwks)},
+        "keys": {"file": str(ground.jwks)}, "enforce": enforce,
     }  # fmt: skip
     app = {"name": "app", "match": {"path": "/app/*"}, "upstream": "app", "auth": ["jwt"], **route}
     return {
@@ -70,8 +69,8 @@ def config(ground: Ground, **route: Any) -> dict[str, Any]:
     }
 
 
-LIMITED = {"limits": [{"requests": f"{REQUESTS_PER_MINUTE}/minute"}]}
-LIMITED_HERE = {"limits": [{"requests": f"{REQUESTS_PER_MINUTE}/minute", "scope": "instance"}]}
+LIMITED: dict[str, Any] = {"limits": [{"requests": f"{REQUESTS_PER_MINUTE}/minute"}]}
+LIMITED_HERE: dict[str, Any] = {"limits": [{"requests": f"{REQUESTS_PER_MINUTE}/minute", "scope": "instance"}]}
 
 
 @contextmanager
@@ -102,8 +101,7 @@ def public(ground: Ground) -> Iterator[Running]:
 @contextmanager
 def native_rules(ground: Ground) -> Iterator[Running]:
     port = free_port()
-    _, bootstrap = _compiled(ground, port, "native", config(ground, **LIMITED_HERE))
-    native(bootstrap, jwks=ground.jwks.read_text(encoding="utf-8"))
+    _, bootstrap = _compiled(ground, port, "native", config(ground, enforce="envoy", **LIMITED_HERE))
     with running_envoy(ground.envoy, _written(ground, "native", bootstrap)) as envoy:
         yield Running(target(ground, port), {ENVOY: envoy})
 

@@ -20,7 +20,8 @@ from service_kit import contract
 class Admin:
     """What the observability port shows, and the token that guards all but metrics and health.
 
-    `settings` are those of the live configuration, with which they change.
+    `settings` are those of the live configuration, with which they change; `has_keys` is false while the keys of an
+    issuer were never fetched.
     """
 
     settings: Callable[[], model.Admin]
@@ -28,6 +29,7 @@ class Admin:
     registry: CollectorRegistry
     targets: tuple[Target, ...]
     generated_token: str
+    has_keys: Callable[[], bool] = lambda: True
 
     @property
     def token(self) -> str:
@@ -40,9 +42,10 @@ class Admin:
 
     @property
     def ready(self) -> bool:
-        """Whether an Envoy is connected and every consumer runs what is published."""
+        """Whether an Envoy is connected, every consumer runs what is published, and every issuer's keys are there."""
         clusters = [status.cluster for status in self.ads.statuses()]
-        return contract.ENVOY_NODE_CLUSTER in clusters and all(self.ads.converged(cluster) for cluster in set(clusters))
+        runs = contract.ENVOY_NODE_CLUSTER in clusters and all(self.ads.converged(cluster) for cluster in set(clusters))
+        return runs and self.has_keys()
 
 
 def admin_app(admin: Admin, operations: Iterable[Route]) -> Starlette:

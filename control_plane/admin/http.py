@@ -35,7 +35,7 @@ def operations_routes(operations: Operations, token: Callable[[], str]) -> tuple
 
     async def rollback(request: Request) -> Response:
         try:
-            number = _entry(await _body(request))
+            number = _entry(await body_of(request, LARGEST_BODY))
         except (ValueError, RecursionError):
             return mistake(400, "invalid_request", ROLLBACK_CURE)
         try:
@@ -52,12 +52,12 @@ def operations_routes(operations: Operations, token: Callable[[], str]) -> tuple
     )
 
 
-async def _body(request: Request) -> bytes:
+async def body_of(request: Request, largest: int) -> bytes:
     """The body of the request; ValueError where it is larger than any that asks for something."""
     body = b""
     async for part in request.stream():
         body += part
-        if len(body) > LARGEST_BODY:
+        if len(body) > largest:
             raise ValueError
     return body
 

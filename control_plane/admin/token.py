@@ -1,11 +1,10 @@
 """The token of the admin API: the configuration's, or one generated on first run into the state directory."""
 
 import hmac
-import os
 import secrets
-import tempfile
-from contextlib import suppress
 from pathlib import Path
+
+from service_kit.private_files import kept_secret
 
 FILE_NAME = "admin-token"
 
@@ -15,16 +14,7 @@ def stored_token(state_dir: Path) -> str:
 
     It is never empty: a file without a token, as a full disk leaves one, is replaced.
     """
-    file = state_dir / FILE_NAME
-    with suppress(FileNotFoundError):
-        if token := file.read_text().strip():
-            return token
-    token = secrets.token_urlsafe(32)
-    descriptor, fresh = tempfile.mkstemp(prefix=FILE_NAME, dir=state_dir)  # created 0600
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write(token + "\n")
-    Path(fresh).replace(file)
-    return token
+    return kept_secret(state_dir / FILE_NAME, lambda: secrets.token_urlsafe(32))
 
 
 def presents(authorization: str, token: str) -> bool:

@@ -13,7 +13,7 @@ from control_plane.config.document import Mapping, Node, Scalar, Sequence
 from control_plane.config.errors import MOST_MISTAKES, Path, Problem, did_you_mean
 from control_plane.config.expected import expected, expects_keys, expects_secret, known_fields, known_words
 from control_plane.config.marks import Marks
-from control_plane.config.model import BRANCHES, SECRET_OR_FILE, SHAPE, WORD, WORD_OR_LIST
+from control_plane.config.model import BRANCHES, KEY_SOURCE, SHAPE, WORD, WORD_OR_LIST
 from control_plane.config.scalars import plain_value, refers_to_environment
 from control_plane.config.values import Mistake, NotText
 
@@ -184,10 +184,10 @@ def _word_or_list(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
     return Problem(path, f"expected {_words(path)}, found {_found(marks.node(path))}", f"write [{example}]")
 
 
-def _secret_or_file(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
+def _key_source(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
     node = marks.node(path)
     if not isinstance(node, Mapping):
-        return Problem(path, f"expected `secret` or `file`, found {_found(node)}", "write `keys: {file: jwks.json}`")
+        return Problem(path, f"expected keys with values, found {_found(node)}", "write `keys: {file: jwks.json}`")
     unknown = [key for key in node.entries if key not in _keys(path)]
     if unknown:
         return Problem(
@@ -196,7 +196,8 @@ def _secret_or_file(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
             did_you_mean(unknown[0], _keys(path)),
             at_key=True,
         )
-    return Problem(path, "expected exactly one of `secret` and `file`", "write one of them", at_key=True)
+    message = "expected exactly one of `secret`, `file`, `url` and `discovery`"
+    return Problem(path, message, "write one of them, or drop `keys` for discovery", at_key=True)
 
 
 def _other_shape(detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
@@ -241,7 +242,7 @@ EXPLANATIONS: dict[str, Callable[[ErrorDetails, Path, Marks], Problem]] = {
     "float_type": _not_a_number,
     SHAPE: _other_shape,
     WORD_OR_LIST: _word_or_list,
-    SECRET_OR_FILE: _secret_or_file,
+    KEY_SOURCE: _key_source,
 }
 
 

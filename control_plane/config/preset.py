@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -34,7 +35,6 @@ TRUTH: Final = MappingProxyType(
 )
 WITHOUT_EFFECT: Final = MappingProxyType(
     {
-        "USER_DB_PATH": "there is no database of users yet, and nothing is kept there",
         "MEMORY_V2_ENABLED": "it belongs to a feature outside this gateway, and changes nothing",
         "MEMORY_DB_PATH": "it belongs to a feature outside this gateway, and changes nothing",
     }
@@ -155,6 +155,12 @@ def _backend(value: str) -> str:
     return value
 
 
+def _database(value: str) -> str:
+    if "?" in value or "#" in value or value.endswith("/"):
+        raise BadScalar(f"{value!r} is no path of a file", "write one, such as /data/users.db")
+    return str(Path(value).absolute())
+
+
 CHECKS: Final[Mapping[str, Callable[[str], str]]] = MappingProxyType(
     {
         "GATEWAY_HOST": _host,
@@ -164,5 +170,6 @@ CHECKS: Final[Mapping[str, Callable[[str], str]]] = MappingProxyType(
         "METRICS_ENABLED": _truth,
         "DEFAULT_BACKEND": _backend,
         TOKEN: _token,
+        "USER_DB_PATH": _database,
     }
 )

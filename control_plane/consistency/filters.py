@@ -1,6 +1,7 @@
 """Which filters a listener must run, in which order, and what a route may say to each."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 from envoy.config.route.v3 import route_components_pb2 as route_pb
@@ -32,6 +33,11 @@ PER_ROUTE_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     names.CORS: (EXTENSIONS + "cors.v3.CorsPolicy",),
     names.CORS_VARY: (FILTER_CONFIG,),
     names.IP_LIST: (FILTER_CONFIG, EXTENSIONS + "rbac.v3.RBACPerRoute"),
+    names.JWT_AUTHN: (FILTER_CONFIG,),
+    names.NATIVE_TOKEN: (FILTER_CONFIG,),
+    names.NATIVE_GRANT: (EXTENSIONS + "rbac.v3.RBACPerRoute",),
+    names.NATIVE_IDENTITY: (FILTER_CONFIG,),
+    names.NATIVE_CREDENTIAL: (FILTER_CONFIG,),
     names.EXT_AUTHZ: (EXTENSIONS + "ext_authz.v3.ExtAuthzPerRoute",),
     names.PROFILE_GUARD: (EXTENSIONS + "rbac.v3.RBACPerRoute",),
     names.INSTANCE_LIMITS: (FILTER_CONFIG,),
@@ -50,6 +56,11 @@ NEVER_FORGOTTEN: Final = (names.IP_LIST, names.EXT_AUTHZ, names.PROFILE_GUARD)
 SWITCHED: Final[Mapping[str, str]] = {
     names.CORS_VARY: EXTENSIONS + "header_mutation.v3.HeaderMutation",
     names.CORS: EXTENSIONS + "cors.v3.Cors",
+    names.JWT_AUTHN: TYPED_STRUCT,
+    names.NATIVE_TOKEN: EXTENSIONS + "rbac.v3.RBAC",
+    names.NATIVE_GRANT: EXTENSIONS + "rbac.v3.RBAC",
+    names.NATIVE_IDENTITY: EXTENSIONS + "header_mutation.v3.HeaderMutation",
+    names.NATIVE_CREDENTIAL: EXTENSIONS + "header_mutation.v3.HeaderMutation",
     names.INSTANCE_LIMITS: TYPED_STRUCT,
     names.BODY_REWRITE: EXTENSIONS + "transform.v3.TransformConfig",
     names.BODY_GUARD: EXTENSIONS + "rbac.v3.RBAC",
@@ -60,14 +71,18 @@ SWITCHED: Final[Mapping[str, str]] = {
     names.CACHE: EXTENSIONS + "cache_v2.v3.CacheV2Config",
 }
 ALWAYS_THERE: Final = (names.BODY_REWRITE, names.BODY_GUARD)
-TOGETHER: Final = ((names.CORS_VARY, names.CORS), (names.CACHE_EDGE, names.CACHE))
+# On a way that a route takes as a whole: what one of them leaves open the next one closes.
+NATIVE: Final = (names.JWT_AUTHN, names.NATIVE_TOKEN, names.NATIVE_GRANT, names.NATIVE_IDENTITY)
+TOGETHER: Final = (*pairwise(NATIVE), (names.CORS_VARY, names.CORS), (names.CACHE_EDGE, names.CACHE))
 # The order of all of them, by name or by what the names of several instances begin with.
 PLACES: Final = (
     names.CORS_VARY,
     names.CORS,
     DEFAULT_LIMIT,
     names.IP_LIST,
+    *NATIVE,
     names.EXT_AUTHZ,
+    names.NATIVE_CREDENTIAL,
     names.IDENTITY,
     names.PROFILE_GUARD,
     names.INSTANCE_LIMITS,

@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from xds.type.v3 import typed_struct_pb2 as typed_struct_pb
 
 from control_plane.consistency.filters import TYPED_STRUCT, chain_faults
+from control_plane.consistency.native import native_chain_faults
 from control_plane.reuse import Reused
 from control_plane.snapshot import Resource, Snapshot
 from control_plane.xds import names
@@ -79,7 +80,10 @@ def _chain(listener: str, chain: listener_components_pb.FilterChain) -> Chain:
     chain.filters[-1].typed_config.Unpack(manager)
     return Chain(
         listener=listener,
-        faults=tuple(chain_faults(listener, manager.http_filters)),
+        faults=(
+            *chain_faults(listener, manager.http_filters),
+            *native_chain_faults(listener, manager.http_filters),
+        ),
         routes=manager.rds.route_config_name,
         filters=frozenset(link.name for link in manager.http_filters),
         owners=frozenset(_owners(manager.http_filters)),

@@ -16,6 +16,7 @@ from control_plane.consistency.filters import (
     PER_ROUTE_TYPES,
     TOGETHER,
 )
+from control_plane.consistency.native import native_route_faults
 from control_plane.xds import names
 from control_plane.xds.filters import bandwidth, body_rewrite, profile_guard, ratelimit
 from control_plane.xds.filters.per_route import OFF, ON
@@ -70,6 +71,7 @@ def route_faults(route: route_pb.Route, around: Around) -> Iterator[str]:
         return  # what follows reads these messages
     asked = ext_authz_pb.ExtAuthzPerRoute.FromString(route.typed_per_filter_config[names.EXT_AUTHZ].value)
     yield from _profile_faults(route, asked)
+    yield from native_route_faults(route, asked.check_settings.context_extensions)
     yield from _limit_faults(route, around, public=asked.disabled)
     yield from _instance_limit_faults(route, around, public=asked.disabled)
     yield from _body_faults(route, around)
@@ -104,7 +106,7 @@ def _is_instance(name: str) -> bool:
 def _profile_faults(route: route_pb.Route, asked: ext_authz_pb.ExtAuthzPerRoute) -> Iterator[str]:
     """The authorizer and the guard must mean the same profile, or the guard lets a foreign request pass."""
     demands = asked.check_settings.context_extensions
-    if not asked.disabled and demands.keys() != contract.EXTENSIONS:
+    if not asked.disabled and not contract.ALWAYS_SAID <= demands.keys() <= contract.EXTENSIONS:
         yield f"route {route.name!r} hands {', '.join(sorted(demands)) or 'nothing'} to the authorizer"
         return
     profile = contract.PUBLIC_PROFILE if asked.disabled else demands[contract.EXTENSION_PROFILE]

@@ -3,7 +3,6 @@
 What is damaged, or is no history, is set aside and a new one begun; whatever else is wrong is HistoryUnavailable.
 """
 
-import os
 import re
 import sqlite3
 import threading
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from control_plane.history.schema import DAMAGE, Damaged, NewerSchema, code, prepare
+from service_kit.private_files import make_private
 
 Answer = TypeVar("Answer")
 Work = Callable[[sqlite3.Connection], Answer]
@@ -22,7 +22,7 @@ LONGEST_WAIT: Final = 5.0
 # So many damaged databases are kept: they are evidence, and hold secrets.
 MOST_BROKEN: Final = 3
 BROKEN: Final = re.compile(r"\.broken-([0-9]{1,9})")
-# The log and its index, which SQLite keeps beside the file.
+# The log and its index, which SQLite keeps beside the file, with its mode.
 BESIDE: Final = ("-wal", "-shm")
 
 
@@ -103,7 +103,7 @@ class Database:
         if self._connection is not None and self._opened_as == _identity(self._file):
             return self._connection
         self._close()
-        _make_private(self._file)
+        make_private(self._file, *(_beside(self._file, suffix) for suffix in BESIDE))
         self._connection = sqlite3.connect(
             self._file, timeout=LONGEST_WAIT, isolation_level=None, check_same_thread=False
         )
@@ -139,19 +139,6 @@ def _identity(file: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _make_private(file: Path) -> None:
-    """The file, readable by its owner alone; SQLite gives what it keeps beside it the same mode."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
-    for suffix in BESIDE:
-        with suppress(FileNotFoundError):
-            _beside(file, suffix).chmod(0o600)
 
 
 def _beside(file: Path, suffix: str) -> Path:

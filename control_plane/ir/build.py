@@ -15,8 +15,9 @@ from control_plane.config.errors import Problem
 from control_plane.ir import model as ir
 from control_plane.ir.checks.routes import clashes
 from control_plane.ir.checks.whole import general_problems, problems, problems_of_route
-from control_plane.ir.identity import bearer_token, jwt_issuer
+from control_plane.ir.identity import api_keys, bearer_token, declared_api_keys, jwt_issuer, mtls, tokens
 from control_plane.ir.listeners import listener
+from control_plane.ir.native import native
 from control_plane.ir.order import Rank, rank
 from control_plane.ir.overlap import groups_of
 from control_plane.ir.routes import route
@@ -48,7 +49,13 @@ class _Shared:
     auth: config.Auth | None
     plan_scopes: frozenset[str]
     jwt: bool
+    tokens: bool
     bearer: bool
+    mtls: bool
+    plans: frozenset[str]
+    default_plan: str | None
+    api_keys: config.ApiKeys
+    native: ir.Native | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,34 +99,46 @@ class Builder:
             return Built(None, tuple(problems(source, files)))
         for kept in (self._routes, self._shared, self._upstreams):
             kept.begin()
-        meant = tuple(self._meant(source))
+        bare = self._without_routes(source, files)
+        meant = tuple(self._meant(source, native(bare)))
         if len(meant) < len(source.routes):
             return Built(None, tuple(problems(source, files)))
         if found := self._clashes(meant, source):
             return Built(None, found)
-        self._last = _sharing(self._gateway(source, meant, files), self._last)
+        self._last = _sharing(replace(bare, routes=self._ordered(meant)), self._last)
         for kept in (self._routes, self._shared, self._upstreams):
             kept.succeeded()
         return Built(self._last, ())
 
-    def _meant(self, source: config.Config) -> Iterator[_Meant]:
+    def _meant(self, source: config.Config, judged: ir.Native | None) -> Iterator[_Meant]:
         """What each route means; without those that cannot be enforced."""
-        shared, dearest = self._shared_by_routes(source), dearest_call(source)
+        shared, dearest = self._shared_by_routes(source, judged), dearest_call(source)
         before = {} if self._last is None else {item.name: item for item in self._last.routes}
         for index, written in enumerate(source.routes):
             known = self._routes.get(id(written))
             if known is not None and known.stands(source, shared, dearest):
                 yield known
             elif not any(problems_of_route(source, written, index)):
-                built = route(written, source)
+                built = route(written, source, judged)
                 same = before.get(built.name)
                 fresh = _meant(written, source, shared, same if same is not None and same == built else built)
                 self._routes[id(written)] = fresh
                 yield fresh
 
-    def _shared_by_routes(self, source: config.Config) -> _Shared:
+    def _shared_by_routes(self, source: config.Config, judged: ir.Native | None) -> _Shared:
         identity, scopes = source.identity, plan_scopes(source)
-        shared = _Shared(source.defaults.auth, scopes, jwt=bool(identity.jwt), bearer=bool(identity.bearer_tokens))
+        shared = _Shared(
+            source.defaults.auth,
+            scopes,
+            jwt=bool(identity.jwt),
+            tokens=identity.tokens is not None,
+            bearer=bool(identity.bearer_tokens),
+            mtls=identity.mtls is not None,
+            plans=frozenset(source.plans),
+            default_plan=source.defaults.plan,
+            api_keys=identity.api_keys,
+            native=judged,
+        )
         known = self._shared.get(shared)
         if known is None:
             known = self._shared[shared] = shared
@@ -140,11 +159,11 @@ class Builder:
         stood = [item for same in before if (item := by_id.pop(id(same), None)) is not None]
         return tuple(item.route for item in sorted((*stood, *by_id.values()), key=lambda item: item.rank))
 
-    def _gateway(self, source: config.Config, meant: Sequence[_Meant], files: Mapping[str, bytes]) -> ir.Gateway:
+    def _without_routes(self, source: config.Config, files: Mapping[str, bytes]) -> ir.Gateway:
         return ir.Gateway(
             listeners=tuple(listener(name, written) for name, written in sorted(source.listeners.items())),
             upstreams=tuple(self._reached(source)),
-            routes=self._ordered(meant),
+            routes=(),
             jwt=tuple(jwt_issuer(issuer, files) for issuer in sorted(source.identity.jwt, key=_name)),
             bearer_tokens=tuple(bearer_token(token) for token in sorted(source.identity.bearer_tokens, key=_name)),
             plans=tuple(
@@ -155,6 +174,10 @@ class Builder:
                 for consumer in sorted(source.consumers, key=_name)
             ),
             default_plan=source.defaults.plan,
+            api_keys=api_keys(source),
+            declared_keys=declared_api_keys(source),
+            mtls=mtls(source.identity.mtls),
+            tokens=tokens(source),
             system_ca=files.get(SYSTEM_CA, b"").decode(errors="replace"),  # comments between them
         )
 

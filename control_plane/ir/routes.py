@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from control_plane.config import model as config
 from control_plane.config.values import authority
 from control_plane.ir import model as ir
+from control_plane.ir.native import judged_by_envoy
 from control_plane.ir.rules import accepted, counted, demand, limits_of
 
 DEFAULT_TIMEOUT = 30.0
@@ -14,8 +15,8 @@ IDLE_TIMEOUT = 60.0
 WEBSOCKET_IDLE_TIMEOUT = 300.0
 
 
-def route(written: config.Route, source: config.Config) -> ir.Route:
-    """The route; whatever it refers to exists."""
+def route(written: config.Route, source: config.Config, native: ir.Native | None = None) -> ir.Route:
+    """The route; whatever it refers to exists. `native` is what Envoy may judge itself."""
     asked = demand(accepted(written, source) or (), written.require)
     own_limits = limits_of(written.limits, f"route/{written.name}")
     action = _action(written, source)
@@ -31,6 +32,7 @@ def route(written: config.Route, source: config.Config) -> ir.Route:
         query=_conditions(written.match.query),
         priority=written.match.priority,
         demand=asked,
+        native=judged_by_envoy(asked, native),
         allow_ips=tuple(sorted(written.allow_ips)),
         limits=own_limits,
         # Envoy makes no rate-limit call where it answers by itself.

@@ -22,10 +22,13 @@ def demand(accept: tuple[str, ...], require: config.Require) -> ir.Demand | None
     """What the caller must show; None where the route is public. The profile's name is a hash of its content."""
     if not accept:
         return None
-    scopes, roles = tuple(sorted(set(require.scopes))), tuple(sorted(set(require.roles)))
-    content = "\0".join((*accept, "", *scopes, "", *roles))
-    profile = "p-" + hashlib.blake2b(content.encode(), digest_size=6).hexdigest()
-    return ir.Demand(profile, accept, scopes, roles)
+    scopes, roles, plans = (tuple(sorted(set(words))) for words in (require.scopes, require.roles, require.plans))
+    report = require.mode == "report"
+    content = [*accept, "", *scopes, "", *roles]
+    if plans or report:
+        content += ["", *plans, "", require.mode]
+    profile = "p-" + hashlib.blake2b("\0".join(content).encode(), digest_size=6).hexdigest()
+    return ir.Demand(profile, accept, scopes, roles, plans, report)
 
 
 def limits_of(items: Iterable[config.Limit], owner: str) -> tuple[ir.Limit, ...]:

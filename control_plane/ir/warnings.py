@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from control_plane.config import model as config
 from control_plane.config.errors import Path, Problem
 from control_plane.config.values.pem import certificates
+from control_plane.ir.checks.api_keys import accepts_api_keys, declared_keys
 from control_plane.ir.openings import openings
 from control_plane.ir.rules import accepted
 
@@ -34,8 +35,18 @@ def warnings(source: config.Config, now: float) -> Iterator[Problem]:
                 "Envoy keeps answers until it ends: whoever varies the query fills its memory",
                 "let the upstream mark few answers as cacheable, and limit the route `per: ip`",
             )
+    yield from _keys(source, now)
     for path, pem in _certificates(source):
         yield from _dates(path, pem, datetime.fromtimestamp(now, UTC))
+
+
+def _keys(source: config.Config, now: float) -> Iterator[Problem]:
+    opens = accepts_api_keys(source)
+    for path, _, key in declared_keys(source):
+        if not opens:
+            yield Problem(path, "no route accepts API keys, so it opens nothing", "write `auth: [api_key]` at routes")
+        elif key.expires is not None and key.expires <= now:
+            yield Problem((*path, "expires"), "the key has expired", "drop it")
 
 
 def _openings(source: config.Config) -> Iterator[Problem]:

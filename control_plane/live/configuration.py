@@ -6,22 +6,20 @@ fails before that changes nothing. What consumers refuse is traced to its line a
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
 from control_plane.compile import Checked
-from control_plane.config.errors import ConfigError, InvalidConfig, Problem, writable
-from control_plane.endpoints.overlay import with_endpoints
-from control_plane.endpoints.slices import Moving
-from control_plane.endpoints.watcher import EndpointWatcher
+from control_plane.config.errors import InvalidConfig, Problem, writable
 from control_plane.gate.candidate import Candidate
 from control_plane.gate.gate import Gate
 from control_plane.history.entries import CannotRollBack, Pin, Result
 from control_plane.history.past import Past
 from control_plane.history.record import NodeSays, Record
-from control_plane.live.status import Metrics, News, Published, Status
+from control_plane.live.outside import Outside, located
+from control_plane.live.refusals import fault, refuse, refuse_a_part, whole_file
+from control_plane.live.status import EndpointsMoved, KeySetsChanged, Metrics, News, Published, Status
 from control_plane.publication.outcome import Outcome
 from control_plane.publication.publisher import Publisher
 from control_plane.reader import Reader
@@ -48,7 +46,7 @@ class LiveConfiguration:
         gate: Gate,
         publisher: Publisher,
         news: News,
-        endpoints: EndpointWatcher,
+        outside: Outside,
         record: Record,
         *,
         log: Logger,
@@ -59,7 +57,7 @@ class LiveConfiguration:
         self._gate = gate
         self._publisher = publisher
         self._news = news
-        self._endpoints = endpoints
+        self._outside = outside
         self._record = record
         self._log = log
         self._clock = clock
@@ -110,7 +108,7 @@ class LiveConfiguration:
         if await self._start_pinned():
             return
         try:
-            checked = await self._read_at_start()
+            checked = await self._outside.with_keys(await self._read_at_start())
             await self._begin_beside(checked)
             await self._admit(checked)
         except InvalidConfig as error:
@@ -122,7 +120,7 @@ class LiveConfiguration:
         while True:
             found = await self._news.get()
             async with self._busy:
-                await self._guarded(self._hear(found) if isinstance(found, Outcome) else self._move())
+                await self._guarded(self._happened(found))
 
     async def reload(self) -> None:
         """Makes the file's configuration live if it is good; keeps the last good one if not.
@@ -205,7 +203,7 @@ class LiveConfiguration:
             self._log.error("the last good configuration is not good any more", reason=str(fault))
             return
         unheard = {item.name: None for item in good.gateway.upstreams if item.kubernetes is not None}
-        self._before = Published(_located(candidate, unheard), candidate, None)
+        self._before = Published(located(candidate, unheard), candidate, None)
         self._published = (self._before,)
         self._publisher.begin_beside(self._before.release)
 
@@ -241,22 +239,22 @@ class LiveConfiguration:
             raise
         except Exception as error:
             self._log.exception("the compiler failed")
-            raise self._fault(error) from error
+            raise fault(self._reader.place, error) from error
 
     async def _admit(self, checked: Checked, source: str | None = None, *, whole: bool = False) -> None:
         """Publishes what may go live of a configuration; InvalidConfig where that is nothing, or not `whole`."""
         began = self._clock.monotonic()
         self._refuse_a_moved_admin_address(checked)
+        checked = await self._outside.admitted(checked)
         last = self._live or self._before
         candidate = await self._gate.admitted(checked, None if last is None else last.candidate)
         if whole:
-            _check_whole(candidate)
+            refuse_a_part(candidate)
         await self._publish(candidate, source or self.source, began)
 
     async def _publish(self, candidate: Candidate, source: str, began: float) -> None:
         before = self._live
-        await self._endpoints.prepare(candidate.gateway.upstreams)
-        release = _located(candidate, self._endpoints.watch(candidate.gateway.upstreams))
+        release = await self._outside.located(candidate)
         is_new = before is None or release != before.release
         if is_new:
             self._publisher.publish(release)
@@ -266,6 +264,7 @@ class LiveConfiguration:
         number = await self._record.accepted(source, inputs, result, held)
         self._is_live(Published(release if is_new or before is None else before.release, candidate, number))
         self.files = candidate.checked.loaded.files
+        await self._outside.follow(candidate)
         self._metrics.held_back.tell(candidate.held)
         for item in candidate.held:
             self._log.error("held back", error=str(item))
@@ -286,10 +285,25 @@ class LiveConfiguration:
         self._live = published
         self._published = (*self._published[1 - REMEMBERED :], published)
 
+    async def _happened(self, found: Outcome | EndpointsMoved | KeySetsChanged) -> None:
+        if isinstance(found, Outcome):
+            await self._hear(found)
+        elif isinstance(found, EndpointsMoved):
+            await self._move()
+        else:
+            await self._rekey()
+
+    async def _rekey(self) -> None:
+        """What is live, with the keys that its issuers publish now; whatever the file says meanwhile."""
+        live = self.current
+        checked = await self._outside.with_current_keys(live)
+        if checked is not live:
+            await self._admit(checked, None if self._pin is None else f"entry {self._pin.number}")
+
     async def _move(self) -> None:
         """The same configuration, where its endpoints are now."""
         candidate = self.published.candidate
-        release = _located(candidate, self._endpoints.current())
+        release = self._outside.moved(candidate)
         if release != self.published.release:
             self._publisher.publish(release)
             self._is_live(Published(release, candidate, self.published.number))
@@ -322,13 +336,13 @@ class LiveConfiguration:
         try:
             candidate = await self._gate.without_refused(outcome, refused.candidate, last)
             if self._pin is not None:
-                _check_whole(candidate)  # a rollback is live as it was, or not at all
+                refuse_a_part(candidate)  # a rollback is live as it was, or not at all
             await self._publish(candidate, self.source, began)
         except InvalidConfig:
             if refused.number is not None:
                 await self._record.decided(refused.number, refused.candidate.checked.loaded.inputs, Result.REFUSED, ())
             await self._let_go("it is refused")
-            self._endpoints.watch(self.published.candidate.gateway.upstreams)
+            await self._outside.go_back(self.published.candidate)
             await self._move()
             raise
 
@@ -340,11 +354,11 @@ class LiveConfiguration:
         try:
             await work
         except (InvalidConfig, CannotRollBack) as error:
-            found = error if isinstance(error, InvalidConfig) else self._whole_file(str(error))
+            found = error if isinstance(error, InvalidConfig) else whole_file(self._reader.place, str(error))
             self._rejected(found)
         except Exception as error:  # noqa: BLE001 - the outermost edge: the live configuration goes on
             self._log.exception("the compiler failed")
-            self._rejected(self._fault(error))
+            self._rejected(fault(self._reader.place, error))
 
     def _refuse_a_moved_admin_address(self, checked: Checked) -> None:
         if self._live is None or checked.admin_address == self.current.admin_address:
@@ -354,13 +368,7 @@ class LiveConfiguration:
             f"the admin address is {self.current.admin_address} and cannot move while the gateway runs",
             "restart the control plane to move it",
         )
-        raise InvalidConfig([checked.loaded.marks.located(problem)], checked.loaded.files)
-
-    def _fault(self, error: Exception) -> InvalidConfig:
-        return self._whole_file(f"the compiler failed, please report it: {error!r}")
-
-    def _whole_file(self, message: str) -> InvalidConfig:
-        return InvalidConfig([ConfigError(self._reader.place, (), message)], MappingProxyType({}))
+        refuse((problem,), checked)
 
     def _rejected(self, error: InvalidConfig) -> None:
         self.files = {**self.current.loaded.files, **error.files}
@@ -372,17 +380,6 @@ class LiveConfiguration:
     def _is_valid(self) -> float:
         status = self.status
         return float(self._live is not None and not (status.errors or status.held or status.rolled_back))
-
-
-def _located(candidate: Candidate, moving: Moving) -> Release:
-    """The candidate's release with the endpoints that others tell."""
-    return Release(with_endpoints(candidate.release.envoy, moving), candidate.release.policies)
-
-
-def _check_whole(candidate: Candidate) -> None:
-    """InvalidConfig where a part of the candidate is held back."""
-    if candidate.held:
-        raise InvalidConfig([item.error for item in candidate.held], candidate.checked.loaded.files)
 
 
 def _result(candidate: Candidate) -> Result:

@@ -21,8 +21,13 @@ class EndpointsMoved:
     """Endpoints that others tell are not where they were."""
 
 
+@dataclass(frozen=True)
+class KeySetsChanged:
+    """An issuer publishes other keys than before."""
+
+
 # What happens to a configuration that is live.
-News = asyncio.Queue[Outcome | EndpointsMoved]
+News = asyncio.Queue[Outcome | EndpointsMoved | KeySetsChanged]
 
 
 class Metrics:

@@ -13,10 +13,13 @@ from pydantic import BaseModel, SecretStr
 
 from control_plane.compile import Checked
 from control_plane.config.authorities import SYSTEM_CA
+from control_plane.config.key_sets import key_sets_of
 from control_plane.config.model import BearerToken, Config, Consumer, FileKeys, JwtIssuer, Route
 from control_plane.operations.reports import Element, NodeReport, ResourceVersion, Running, ServedType, WiringReport
-from control_plane.snapshot import Release
+from control_plane.snapshot import Release, Resource, resource
 from control_plane.xds.wiring import Wiring
+from service_kit.contract import AUTHZ_POLICY_TYPE
+from tollgate_pb.tollgate.policy.v1 import policy_pb2 as policy_pb
 
 # What the text of a secret begins with; nothing that stands in a file reads so.
 SECRET: Final = "\N{LOCK}"  # noqa: S105 - a mark, not a secret
@@ -54,6 +57,8 @@ def described(config: Config, referenced: Mapping[str, bytes], key: bytes) -> di
         found[f"identity.bearer_tokens.{token.name}"] = Element(
             words.of(token), _uses_of_a_token(token, config), _tenant(token)
         )
+    if keys := words.of(config.identity.api_keys):
+        found["identity.api_keys"] = Element(keys)
     for issuer in config.identity.jwt:
         found[f"identity.jwt.{issuer.name}"] = Element({**words.of(issuer), **_key_set(issuer, referenced, words)})
     for route in config.routes:
@@ -73,9 +78,7 @@ def running(
     return Running(
         elements=described(checked.loaded.config, checked.loaded.referenced, key),
         types={
-            type_url: ServedType(
-                {name: ResourceVersion(item.version, tuple(sorted(item.groups))) for name, item in named.items()}
-            )
+            type_url: ServedType({name: _served(item, wiring) for name, item in named.items()})
             for held in (release.envoy, release.policies)
             for type_url, named in held.resources.items()
         },
@@ -86,9 +89,25 @@ def running(
             tls_certificate="" if tls is None else str(tls.certificate),
             tls_private_key="" if tls is None else str(tls.private_key),
             tls_authority="" if tls is None else str(tls.authority),
+            oauth="" if wiring.oauth is None else str(wiring.oauth),
         ),
         nodes=tuple(nodes),
+        key_sets={name: content.decode() for name, content in key_sets_of(checked.loaded).items()},
     )
+
+
+def _served(item: Resource, wiring: Wiring) -> ResourceVersion:
+    return ResourceVersion(_version(item, wiring), tuple(sorted(item.groups)))
+
+
+def _version(item: Resource, wiring: Wiring) -> str:
+    """Who compiles a configuration elsewhere has no pepper of this state directory: it is not compared."""
+    if item.type_url != AUTHZ_POLICY_TYPE or wiring.key_pepper is None:
+        return item.version
+    policy = policy_pb.AuthzPolicy.FromString(item.body)
+    if policy.api_keys.pepper == wiring.key_pepper.reveal():
+        policy.api_keys.ClearField("pepper")
+    return resource(item.type_url, item.name, policy.SerializeToString(deterministic=True)).version
 
 
 class _Words:
@@ -201,6 +220,8 @@ def _uses_of_a_route(route: Route, config: Config) -> Iterator[str]:
         yield "identity.jwt"
     if "bearer" in accepted:
         yield "identity.bearer_tokens"
+    if "api_key" in accepted:
+        yield "identity.api_keys"
     if route.upstreams:  # what the gateway answers itself is not counted
         yield from ("plans", "defaults.plan")
 

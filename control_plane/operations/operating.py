@@ -1,16 +1,19 @@
 """The operations of a running control plane, from what is live, what is remembered and who is connected."""
 
 import asyncio
+from collections.abc import Callable, Iterable
 
 from control_plane.gate.candidate import HeldBack
 from control_plane.history.entries import Entry
 from control_plane.history.record import Record
+from control_plane.keys.stored import StoredIdentities
 from control_plane.live.configuration import LiveConfiguration
 from control_plane.operations.described import running
 from control_plane.operations.reports import (
     ConfigurationReport,
     HistoryEntry,
     HistoryReport,
+    IdentitiesReport,
     NodeResult,
     Pinned,
     RollbackResult,
@@ -22,16 +25,27 @@ from control_plane.operations.reports import (
 from control_plane.operations.reports import HeldBack as HeldBackReport
 from control_plane.server.ads import Ads
 from control_plane.xds.wiring import Wiring
+from service_kit.contract import API_KEY_TYPE, CONSUMER_TYPE
 
 
 class LiveOperations:
     """What operators ask of this process."""
 
-    def __init__(self, live: LiveConfiguration, record: Record, ads: Ads, wiring: Wiring) -> None:
+    def __init__(
+        self,
+        live: LiveConfiguration,
+        record: Record,
+        ads: Ads,
+        wiring: Wiring,
+        troubles: Callable[[], Iterable[str]],
+        stored: StoredIdentities,
+    ) -> None:
         self._live = live
         self._record = record
         self._ads = ads
         self._wiring = wiring
+        self._troubles = troubles
+        self._stored = stored
 
     def status(self) -> StatusReport:
         status = self._live.status
@@ -46,7 +60,17 @@ class LiveOperations:
             rolled_back=None if pin is None else Pinned(pin.number, pin.at),
             restored=status.restored,
         )
-        return status_report(configuration, node_reports(self._ads.statuses()))
+        nodes = node_reports(self._ads.statuses())
+        return status_report(configuration, nodes, self._troubles(), self._identities())
+
+    def _identities(self) -> IdentitiesReport:
+        stored = self._stored.distribution.snapshot
+        return IdentitiesReport(
+            store=self._stored.identities.place,
+            consumers=len(stored.of(CONSUMER_TYPE)),
+            keys=len(stored.of(API_KEY_TYPE)),
+            trouble=self._stored.trouble,
+        )
 
     async def history(self, limit: int) -> HistoryReport:
         """The newest entries, the newest first."""

@@ -92,12 +92,23 @@ class NodeReport:
 
 
 @dataclass(frozen=True)
+class IdentitiesReport:
+    """What is stored of keys and consumers, and where; `trouble` says why it can be neither read nor changed now."""
+
+    store: str
+    consumers: int = 0
+    keys: int = 0
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
 class StatusReport:
     """Everything at once; `problems` is empty where all is as it should be."""
 
     configuration: ConfigurationReport
     nodes: tuple[NodeReport, ...]
     problems: tuple[str, ...] = ()
+    identities: IdentitiesReport | None = None
 
 
 @dataclass(frozen=True)
@@ -179,6 +190,7 @@ class WiringReport:
     tls_certificate: str = ""
     tls_private_key: str = ""
     tls_authority: str = ""
+    oauth: str = ""
 
 
 @dataclass(frozen=True)
@@ -189,6 +201,7 @@ class Running:
     types: Mapping[str, ServedType]
     wiring: WiringReport
     nodes: tuple[NodeReport, ...] = ()
+    key_sets: Mapping[str, str] = field(default_factory=dict)  # public keys of issuers, as they were fetched
 
 
 class Operations(Protocol):
@@ -209,12 +222,22 @@ class Operations(Protocol):
         ...
 
 
-def status_report(configuration: ConfigurationReport, nodes: Iterable[NodeReport]) -> StatusReport:
-    """The report, with all that is not as it should be said in sentences."""
+def status_report(
+    configuration: ConfigurationReport,
+    nodes: Iterable[NodeReport],
+    others: Iterable[str] = (),
+    identities: IdentitiesReport | None = None,
+) -> StatusReport:
+    """The report, with all that is not as it should be said in sentences; `others` are more of these."""
     connected = tuple(nodes)
-    return StatusReport(
-        configuration, connected, (*_of_configuration(configuration), *_of_fleet(connected), *_of_nodes(connected))
+    problems = (
+        *_of_configuration(configuration),
+        *others,
+        *_of_identities(identities),
+        *_of_fleet(connected),
+        *_of_nodes(connected),
     )
+    return StatusReport(configuration, connected, problems, identities)
 
 
 def node_reports(statuses: Iterable[NodeStatus]) -> tuple[NodeReport, ...]:
@@ -247,6 +270,11 @@ def _of_configuration(found: ConfigurationReport) -> Iterator[str]:
     yield from found.errors
     for item in found.held_back:
         yield f"{item.place}: {item.kind} {item.name} is held back: {item.reason}"
+
+
+def _of_identities(found: IdentitiesReport | None) -> Iterator[str]:
+    if found is not None and found.trouble:
+        yield f"stored keys can be neither read nor changed, and work as they did: {found.trouble}"
 
 
 def _of_fleet(nodes: tuple[NodeReport, ...]) -> Iterator[str]:

@@ -10,12 +10,14 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from weakref import WeakValueDictionary
 
 import grpc
 from google.protobuf.message import DecodeError
 from prometheus_client import CollectorRegistry
 
+from control_plane.evolving import Evolving
 from control_plane.server.admission import Refused, admitted
 from control_plane.server.bounds import check_request, check_stream
 from control_plane.server.clients import Client
@@ -52,6 +54,8 @@ class Ads:
         self._metrics = XdsMetrics(registry)
         self._groups = {group.cluster: group for group in groups}
         self._snapshots: dict[str, Snapshot] = {}
+        self._beside: dict[str, Snapshot] = {}
+        self._served: dict[str, Snapshot] = {}  # both together, of groups that were given a snapshot
         self._sessions: set[Session] = set()
         # Of the nodes with a stream for each type; one that has no stream left is forgotten.
         self._convoys: WeakValueDictionary[tuple[str, ...], Convoy] = WeakValueDictionary()
@@ -61,14 +65,31 @@ class Ads:
 
     def set_snapshot(self, cluster: str, snapshot: Snapshot) -> None:
         """Serves this snapshot to a group from now on; a push that is under way is followed by what differs."""
-        self._snapshots[cluster] = snapshot.sharing(self._snapshot(cluster))
+        self._snapshots[cluster] = snapshot.sharing(self._snapshots.get(cluster, EMPTY))
+        self._offer(cluster)
+
+    def set_beside(self, cluster: str, beside: Snapshot) -> None:
+        """Serves these types (BESIDE_TYPES) to a group at once, whatever else it is served and what becomes of that."""
+        self._beside[cluster] = beside
+        self._offer(cluster)
+
+    def running(self, cluster: str, beside: Snapshot) -> dict[str, bool]:
+        """The connected nodes of the group that ask for types of this, and whether they run it, or what came of it.
+
+        Its resources are in Evolving mappings; of others it is not known what came of them.
+        """
+        found: dict[str, bool] = {}
         for session in self._of(cluster):
-            session.wake.set()
-        self._report_movement()
+            for type_url, named in beside.resources.items():
+                if session.asks_for(type_url):
+                    runs = isinstance(named, Evolving) and session.runs(type_url, named)
+                    found[session.node.id] = found.get(session.node.id, True) and runs
+        return found
 
     def withhold(self, cluster: str) -> None:
         """Sends the group nothing until its next snapshot: it keeps what it has, and who comes new gets nothing."""
         self._snapshots.pop(cluster, None)
+        self._served.pop(cluster, None)
         self._report_movement()
 
     def movement(self) -> asyncio.Event:
@@ -133,6 +154,8 @@ class Ads:
             try:
                 await first_ended(self._serve(protocol, service, context), self._refuse_when_closing())
             except Refused as refused:
+                if refused.code is grpc.StatusCode.PERMISSION_DENIED:
+                    self._log.warning("a peer is not let in", peer=context.peer(), reason=refused.message)
                 await context.abort(refused.code, refused.message)
             except Exception:  # noqa: BLE001 - the edge of a stream: a fault of ours costs this one alone [11]
                 if not context.done():  # else the client has gone, and what was being written failed [9]
@@ -219,7 +242,7 @@ class Ads:
         return data
 
     def _next_push(self, session: Session) -> Push | None:
-        if session.node.cluster not in self._snapshots:
+        if session.node.cluster not in self._served:
             return None
         return session.next_push(self._seen_by(session))
 
@@ -230,7 +253,15 @@ class Ads:
         return session.seen(self._snapshot(session.node.cluster))
 
     def _snapshot(self, cluster: str) -> Snapshot:
-        return self._snapshots.get(cluster, EMPTY)
+        return self._served.get(cluster, EMPTY)
+
+    def _offer(self, cluster: str) -> None:
+        if cluster in self._snapshots:
+            published, beside = self._snapshots[cluster], self._beside.get(cluster, EMPTY)
+            self._served[cluster] = Snapshot(MappingProxyType({**published.resources, **beside.resources}))
+        for session in self._of(cluster):
+            session.wake.set()
+        self._report_movement()
 
     def _of(self, cluster: str) -> Iterator[Session]:
         return (session for session in self._sessions if session.node.cluster == cluster)

@@ -6,6 +6,7 @@ Resources of a type are compared by the identity of their mapping: a type that d
 from dataclasses import replace
 from types import MappingProxyType
 
+from control_plane.evolving import Evolving
 from control_plane.server.exchange import Versions
 from control_plane.snapshot import Named, Resource
 from service_kit.memo import IdentityMemo
@@ -29,7 +30,24 @@ def _difference(old: Named, new: Named) -> Versions:
 
 def difference(old: Named, new: Named) -> Versions:
     """From the one mapping to the other, by name in order; None: gone."""
-    return SAME if old is new else _differences(old, new)
+    if old is new:
+        return SAME
+    if isinstance(new, Evolving):  # not kept: who keeps such a mapping keeps what came of it
+        return _evolved(old, new)
+    return _differences(old, new)
+
+
+def _evolved(old: Named, new: Evolving[Resource]) -> Versions:
+    names = new.since(old)
+    if names is None:
+        return _difference(old, new)
+    found = ((name, _version(old, name), _version(new, name)) for name in sorted(names))
+    return {name: after for name, before, after in found if before != after}
+
+
+def _version(named: Named, name: str) -> str | None:
+    item = named.get(name)
+    return None if item is None else item.version
 
 
 def _everything(named: Named) -> tuple[Resource, ...]:

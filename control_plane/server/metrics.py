@@ -5,10 +5,10 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from control_plane.server.exchange import Ack, Push, Verdict
-from control_plane.server.types import GROUPS, short_name
+from control_plane.server.types import BESIDE_TYPES, GROUPS, short_name
 
 # What a client asks for beside these is counted together: it may ask for anything.
-KNOWN: Final = frozenset(type_url for group in GROUPS for type_url in group.push_order)
+KNOWN: Final = BESIDE_TYPES.union(*(group.push_order for group in GROUPS))
 
 
 class XdsMetrics:

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Iterator
 
+from control_plane.evolving import Evolving
 from control_plane.server.exchange import DeltaRequest, Nack, Push, Verdict
 from control_plane.server.status import NodeStatus, Refusal, ResourceState, TypeStatus
 from control_plane.server.stream import Abreast, Stream, Subscriptions, TypeRequest
-from control_plane.server.types import ConsumerGroup
+from control_plane.server.types import BESIDE_TYPES, ConsumerGroup
 from control_plane.server.wire import DELTA, Node, Protocol
 from control_plane.snapshot import Resource, Snapshot
 from control_plane.virtual_hosts import runs_whole, with_virtual_hosts
@@ -102,12 +103,19 @@ class Session:
         return self.stream.settled(snapshot)
 
     def refusals(self) -> tuple[Refusal, ...]:
-        """What the last word on a type was a NACK of."""
+        """What the last word on a type was a NACK of, but for types that are beside the configuration."""
         return tuple(
             _refusal(subscription.nack, self._judged_at[type_url])
             for type_url, subscription in self.stream.subscriptions.items()
-            if subscription.nack is not None
+            if subscription.nack is not None and type_url not in BESIDE_TYPES
         )
+
+    def asks_for(self, type_url: str) -> bool:
+        return type_url in self.stream.subscriptions
+
+    def runs(self, type_url: str, named: Evolving[Resource]) -> bool:
+        """Whether its node has this type as it is here, or as it came to be later."""
+        return self.stream.subscriptions[type_url].runs(named)
 
     def status(self, snapshot: Snapshot) -> NodeStatus:
         return NodeStatus(

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from control_plane.server.exchange import Ack, DeltaRequest, Push, SotwRequest, Verdict
 from control_plane.server.subscription import PATIENCE, DeltaSubscription, SotwSubscription
-from control_plane.server.types import NAMES_OF, NOTHING, UNAWAITED, WARMING
+from control_plane.server.types import BESIDE_TYPES, NAMES_OF, NOTHING, UNAWAITED, WARMING
 from control_plane.snapshot import Named, Snapshot
 from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE
 
@@ -132,10 +132,11 @@ class Stream:
             self._abreast.remove(type_url, subscription)
 
     def settled(self, snapshot: Snapshot) -> bool:
-        """Whether the client has judged everything of this snapshot that it asked for."""
+        """Whether the client has judged everything of this snapshot that it asked for, but for what is beside it."""
         return all(
             subscription.in_flight is None and not subscription.pending(snapshot)
-            for subscription in self.subscriptions.values()
+            for type_url, subscription in self.subscriptions.items()
+            if type_url not in BESIDE_TYPES
         )
 
     def _new(self, kind: type[S], type_url: str) -> S:

@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
+from control_plane.evolving import Evolving
 from control_plane.server.difference import Contents, contents_of, everything, heartbeats, shared_contents
 from control_plane.server.exchange import (
     WILDCARD,
@@ -25,7 +26,7 @@ from control_plane.server.exchange import (
 )
 from control_plane.server.holding import Holding
 from control_plane.server.status import ResourceState
-from control_plane.server.types import FULL_STATE_TYPES
+from control_plane.server.types import BESIDE_TYPES, FULL_STATE_TYPES
 from control_plane.snapshot import Named, Resource, Snapshot
 from control_plane.xds.names import VIRTUAL_HOST_TYPE
 
@@ -116,6 +117,11 @@ class Subscription(ABC):
         """Whether the client has a resource of this name that it wants."""
         return self._wants(name) and self._held.version(name) is not None
 
+    def runs(self, named: Evolving[Resource]) -> bool:
+        """Whether the client has these or what came of them, and refuses none."""
+        held = self._held
+        return not held.refused and isinstance(held.base, Evolving) and held.base.follows(named)
+
     def owes(self, name: str) -> bool:
         """Whether this name gets an answer even if nothing changed."""
         return name in self._owed
@@ -186,7 +192,7 @@ class Subscription(ABC):
 
     def _plan(self, snapshot: Snapshot) -> Versions | None:
         target = snapshot.of(self._type_url)
-        if self._idle_at is target:
+        if self._idle_at is target or (self._type_url in BESIDE_TYPES and self._type_url not in snapshot.resources):
             return None
         told = self._difference(target)
         if self._answer_due or any(self._is_news(name, version) for name, version in told.items()):

@@ -50,11 +50,12 @@ def xds_server(
     *,
     connection_age: float | None = None,
     services: Iterable[grpc.GenericRpcHandler] = (),
+    feedback: grpc.GenericRpcHandler | None = None,
 ) -> XdsServer:
     """The ADS server on its address. Policies hold secrets: they leave by a Unix socket or by mutual TLS only.
 
-    `services` answer on the same address. `connection_age` in seconds, 0 for connections that do not end; the default
-    is that of the kind of address.
+    On the same address `services` answer operators, and `feedback` our own services. `connection_age` in seconds, 0 for
+    connections that do not end; the default is that of the kind of address.
     """
     if isinstance(endpoint, TcpEndpoint) and tls is None:
         raise EndpointError(
@@ -64,7 +65,8 @@ def xds_server(
     age = default_connection_age(endpoint) if connection_age is None else connection_age
     server = grpc.aio.server(options=(*SERVER_OPTIONS, *_age_options(age)))
     operated = (Guarded(service, *OPERATORS) for service in services)
-    server.add_generic_rpc_handlers((*ads.rpcs(), *operated))
+    told = () if feedback is None else (Guarded(feedback, Role.SERVICE),)
+    server.add_generic_rpc_handlers((*ads.rpcs(), *operated, *told))
     if health is not None:
         health.add_to(server)
     return XdsServer(ads, server, server_port(server, endpoint, tls))

@@ -41,7 +41,12 @@ NOTHING: Final[frozenset[str]] = frozenset()
 UNAWAITED: Final = frozenset({SECRET_TYPE})
 
 # In state-of-the-world responses of these types absence means deletion, and naming nothing means everything.
-FULL_STATE_TYPES: Final = frozenset({CLUSTER_TYPE, LISTENER_TYPE, VIRTUAL_HOST_TYPE, *contract.POLICY_TYPES})
+FULL_STATE_TYPES: Final = frozenset(
+    {CLUSTER_TYPE, LISTENER_TYPE, VIRTUAL_HOST_TYPE, *contract.POLICY_TYPES, *contract.BESIDE_TYPES}
+)
+# Types that are served beside what a configuration says: at once, in no order with others. Nothing is said of them
+# until they were read, since that there are none would be a lie, and no verdict on them is one on a configuration.
+BESIDE_TYPES: Final = frozenset(contract.BESIDE_TYPES)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ FIELDS = {
     "upstream_ms": "%RESPONSE_DURATION%",
     "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
     **{part: f"%DYNAMIC_METADATA({contract.IDENTITY_NAMESPACE}:{part})%" for part in contract.IDENTITY_PARTS},
+    "decision": f"%DYNAMIC_METADATA({contract.DECISION_NAMESPACE}:{contract.DECISION_ID})%",
+    "would_deny": f"%DYNAMIC_METADATA({contract.DECISION_NAMESPACE}:{contract.DECISION_WOULD_DENY})%",
     "limit": f"%DYNAMIC_METADATA({contract.LIMIT_NAMESPACE}:{contract.LIMIT_RULE})%",
 }
 

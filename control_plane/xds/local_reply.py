@@ -60,9 +60,9 @@ class Reply:
 WRITTEN_ANSWER = "response.code_details == 'direct_response' && !xds.route_name.contains(':')"
 
 REPLIES = (
-    # An authorizer that is dead, late or makes no sense. Its denials have their body already and keep it.
+    # An authorizer that is dead, late or makes no sense. Its denials, 503 too, have their body already and keep it.
     Reply("authorization_unavailable", "Authorization cannot be decided now: retry in a moment.",
-          flags=("UAEX",), at_least=500, answer=503),
+          flags=("UAEX",), at_least=500, expression="response.code_details != 'ext_authz_denied'", answer=503),
     Reply("limiter_unavailable", "Limits cannot be checked now: retry in a moment.", flags=("RLSE",), answer=503),
     Reply("fault_injected", "The gateway was told to refuse some requests, to see how clients take it.",
           expression="response.code_details == 'fault_filter_abort'"),

@@ -1,8 +1,9 @@
-"""What Envoy must know that the configuration language does not say: where our own processes listen."""
+"""What must be known that the configuration language does not say: where our own processes listen."""
 
 from dataclasses import dataclass
 
-from service_kit.endpoint import Endpoint, TcpEndpoint
+from control_plane.ir.model import Secret
+from service_kit.endpoint import Endpoint, TcpEndpoint, UnixEndpoint
 from service_kit.settings import TlsFiles
 
 
@@ -17,6 +18,10 @@ class Wiring:
     ratelimit: Endpoint
     access_log: str
     tls: TlsFiles | None = None
+    # Where the authorizer issues tokens; None where it does not.
+    oauth: UnixEndpoint | None = None
+    # Of API keys, where the configuration names none.
+    key_pepper: Secret | None = None
 
     @property
     def followed(self) -> TlsFiles | None:

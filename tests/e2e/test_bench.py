@@ -83,7 +83,7 @@ def test_the_native_variant_checks_tokens_itself(ground: Ground):
     with gateway.native_rules(ground) as running:
         wait_until_it_serves(running.target, SystemClock())
 
-        with pytest.raises(LoadFailed, match="answer 1 was 401"):
+        with pytest.raises(LoadFailed, match="answer 1 was 503"):
             load(gateway.target(stranger, running.target.port), ONE, SystemClock())
 
 

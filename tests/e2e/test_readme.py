@@ -131,6 +131,8 @@ def test_every_command_of_the_readme_works(reader: Reader):
     assert "tollgate-envoy" in output("tollgate status")
     assert "nothing would change" in output("tollgate diff")
     assert "live" in output("tollgate history")
+    assert output("keys create").startswith("tgk_")
+    assert " shop " in output("keys list")
 
 
 def test_the_configuration_shown_is_the_example():

@@ -186,10 +186,11 @@ def test_a_truncated_file_changes_nothing_and_heals(upstream: Upstream):
         assert answers(gateway, "one") == 200
 
 
-def test_the_environment_alone_describes_a_gateway(upstream: Upstream):
+def test_the_environment_alone_describes_a_gateway(upstream: Upstream, tmp_path: Path):
+    users = tmp_path / "users.db"
     environ = {
         "GATEWAY_BEARER_TOKEN": TOKEN, "GATEWAY_HOST": "127.0.0.1", "OLLAMA_BASE_URL": upstream.url,
-        "METRICS_ENABLED": "false", "USER_DB_PATH": "/data/users.db",
+        "METRICS_ENABLED": "false", "USER_DB_PATH": str(users),
     }  # fmt: skip
     with gateway_on(lambda *_: None, environ) as gateway:
         for path in ("v1/chat/completions", "api/tags"):
@@ -204,7 +205,7 @@ def test_the_environment_alone_describes_a_gateway(upstream: Upstream):
         assert (metrics.status_code, metrics.json()["error"]["code"]) == (404, "metrics_disabled")
 
         shown = (gateway.folder / "output").read_text()
-        assert shown.count("USER_DB_PATH is set") == 1
+        assert users.stat().st_size
         assert "no CONFIG: the gateway is described by the environment" in shown
         assert TOKEN not in shown
 

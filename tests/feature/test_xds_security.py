@@ -92,16 +92,18 @@ async def test_71_an_envoy_that_is_who_it_says_is_served(fleet: Fleet, alternati
 async def test_71_a_peer_that_is_not_who_it_says_gets_no_secrets(
     fleet: Fleet, alternative_names: tuple[str, ...], cluster: str, group: str
 ) -> None:
-    async with replica(fleet) as (xds, port):
-        serve(xds)
-        async with caller(fleet, port, "impostor", *alternative_names, cluster=cluster, group=group) as impostor:
-            await impostor.subscribe(CLUSTER_TYPE if cluster == ENVOYS.cluster else AUTHZ_POLICY_TYPE)
-            code, details = await impostor.status()
+    with structlog.testing.capture_logs() as logs:
+        async with replica(fleet) as (xds, port):
+            serve(xds)
+            async with caller(fleet, port, "impostor", *alternative_names, cluster=cluster, group=group) as impostor:
+                await impostor.subscribe(CLUSTER_TYPE if cluster == ENVOYS.cluster else AUTHZ_POLICY_TYPE)
+                code, details = await impostor.status()
 
-        assert code == grpc.StatusCode.PERMISSION_DENIED
-        assert "impostor" in details
-        assert "issue one with URI:spiffe://TRUST-DOMAIN/tollgate/" in details
-        assert xds.ads.statuses() == ()
+            assert xds.ads.statuses() == ()
+    assert [entry["reason"] for entry in logs if entry["event"] == "a peer is not let in"] == [details]
+    assert code == grpc.StatusCode.PERMISSION_DENIED
+    assert "impostor" in details
+    assert "issue one with URI:spiffe://TRUST-DOMAIN/tollgate/" in details
 
 
 async def test_71_a_later_request_cannot_say_otherwise(fleet: Fleet) -> None:

@@ -22,7 +22,7 @@ from control_plane.snapshot import Snapshot
 from control_plane.xds import names
 from control_plane.xds.routes.refusals import REFUSALS
 from control_plane.xds.wiring import Wiring
-from service_kit.endpoint import parse_endpoint
+from service_kit.endpoint import parse_endpoint, unix_endpoint
 from tests.support.envoy import envoy_binary
 from tests.support.golden_cases import CASES, ENVIRON, source, written
 from tests.support.keys import keys_missing
@@ -35,6 +35,7 @@ WIRING = Wiring(
     authz=parse_endpoint("unix:/run/tollgate/authz.sock"),
     ratelimit=parse_endpoint("unix:/run/tollgate/ratelimit.sock"),
     access_log="/dev/stdout",
+    oauth=unix_endpoint(Path("/run/tollgate/oauth.sock")),
 )
 
 

@@ -2,62 +2,18 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
 from uuid import uuid4
 
 import jwt
 import pytest
 
+from tests.security.attacks import SMUGGLED, Attack, Siege, attacked, bodied, h2, http1, plain
 from tests.security.conftest import ISSUER, SECRET, TOKEN, Besieged
 from tests.support.recorder import Recorded
-from tests.support.wire import Answer, Fields, answers_to, http2, request
+from tests.support.wire import answers_to, http2, request
 
 CREDENTIAL = f"Authorization: Bearer {TOKEN}".encode()
 UPGRADE = (b"Upgrade: websocket", b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
-# Sent behind a body: where it is answered it is a request of its own, and has no credential.
-SMUGGLED = request("/private/smuggled")
-# Answered by closing the connection or resetting the stream.
-DROPPED = 0
-
-
-@dataclass(frozen=True)
-class Attack:
-    """What is sent, and the status of every answer to it."""
-
-    name: str
-    send: Callable[[int], list[Answer]]
-    statuses: tuple[int, ...]
-
-
-def http1(name: str, data: bytes, *statuses: int) -> Attack:
-    return Attack(name, partial(answers_to, data=data), statuses)
-
-
-def plain(name: str, target: str | bytes, *headers: bytes, status: int = 401, method: bytes = b"GET") -> Attack:
-    return http1(name, request(target, *headers, method=method), status)
-
-
-def bodied(name: str, *framing: bytes, body: bytes, statuses: tuple[int, ...]) -> Attack:
-    """A body on a public route, framed in this way, and a request for a private one behind it."""
-    data = request("/public/bodied", *framing, method=b"POST", body=body, close=False)
-    return http1(name, data + SMUGGLED, *statuses)
-
-
-def h2(
-    name: str,
-    path: str,
-    *fields: tuple[str, str],
-    status: int = DROPPED,
-    pseudo: Mapping[str, str] | None = None,
-    body: bytes = b"",
-    trailers: Fields = (),
-) -> Attack:
-    usual = {":method": "GET", ":scheme": "http", ":authority": "gateway", ":path": path}
-    sent = [*{**usual, **(pseudo or {})}.items(), *fields]
-    return Attack(name, lambda port: [http2(port, sent, body, trailers)], (status,))
 
 
 BEARER = ("authorization", f"Bearer {TOKEN}")
@@ -196,31 +152,15 @@ FRAMING = (
 ATTACKS = (*CREDENTIALS, *PATHS, *HOSTS, *METHODS, *FRAMING)
 
 
-@dataclass(frozen=True)
-class Siege:
-    """The answers to all attacks, by name, and what of them reached the upstreams."""
-
-    answers: Mapping[str, list[Answer]]
-    private: list[Recorded]
-    open: list[Recorded]
-
-
 @pytest.fixture(scope="module")
 def siege(besieged: Besieged) -> Siege:
-    """All attacks at once: Envoy waits a second before it closes on many of them."""
-    private, public = len(besieged.private.requests), len(besieged.open.requests)
-    with ThreadPoolExecutor(16) as pool:
-        answers = pool.map(lambda attack: attack.send(besieged.gateway.port), ATTACKS)
-        by_name = dict(zip((attack.name for attack in ATTACKS), answers, strict=True))
-    return Siege(by_name, besieged.private.requests[private:], besieged.open.requests[public:])
+    return attacked(besieged, ATTACKS)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=[attack.name for attack in ATTACKS])
 def test_an_attack_is_refused(siege: Siege, attack: Attack):
-    answers = siege.answers[attack.name]
-
-    assert (tuple(answer.status for answer in answers) or (DROPPED,)) == attack.statuses
-    for answer in answers:
+    assert siege.statuses(attack) == attack.statuses
+    for answer in siege.answers[attack.name]:
         assert answer.status < 400 or not answer.body or json.loads(answer.body)["error"]["code"]
 
 

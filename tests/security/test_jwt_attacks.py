@@ -4,11 +4,13 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from service_kit.subscription import PolicyRejected
 from tests.support.authz import (
     AUDIENCE,
     HMAC_ISSUER,
@@ -16,6 +18,7 @@ from tests.support.authz import (
     NOW,
     SECRET,
     Gate,
+    check_request,
     claims,
     ec_jwk,
     ec_key,
@@ -32,6 +35,7 @@ from tests.support.authz import (
     unpadded,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 HEADER = {"alg": "RS256", "typ": "JWT", "kid": "k1"}
 
 
@@ -394,3 +398,128 @@ def test_no_claim_of_a_refused_token_is_shown_or_logged():
     assert not any(answer.allowed for answer in answers)
     assert "MARK" not in shown
     assert not any(segment in shown for token in tokens[:-1] for segment in token.split("."))
+
+
+TYPES = [
+    pytest.param("at+jwt", True, id="the-same"),
+    pytest.param("AT+JWT", True, id="case"),
+    pytest.param("application/at+jwt", True, id="in-full"),
+    pytest.param("JWT", False, id="another"),
+    pytest.param("id+jwt", False, id="an-id-token"),
+    pytest.param("at+jwt;v=1", False, id="with-a-parameter"),
+    pytest.param("x/at+jwt", False, id="of-another-tree"),
+    pytest.param("application/x/at+jwt", False, id="deeper"),
+    pytest.param(" at+jwt", False, id="space"),
+    pytest.param("", False, id="empty"),
+    pytest.param(["at+jwt"], False, id="list"),
+    pytest.param(None, False, id="null"),
+]
+
+
+@pytest.mark.parametrize(("typ", "accepted"), TYPES)
+def test_a_token_of_another_type(typ: object, accepted: bool):
+    """An ID token of the same issuer for the same audience is no access token (RFC 9068, RFC 8725 3.11)."""
+    at = gate(policy(jwt=[rsa_issuer(type="at+jwt")]))
+    token = raw_token({**HEADER, "typ": typ}, claims())
+
+    if accepted:
+        assert at.present(token).allowed
+    else:
+        assert refused(token, at) == ("invalid_token", "type")
+
+
+def test_a_type_is_asked_for_only_where_it_is_written():
+    at = gate(policy(jwt=[rsa_issuer()]))
+
+    assert at.present(raw_token({**HEADER, "typ": "anything"}, claims())).allowed
+    assert at.present(raw_token({"alg": "RS256", "kid": "k1"}, claims())).allowed
+
+
+def test_an_issuer_without_keys_yet_lets_nobody_in():
+    """Its tokens are neither accepted nor refused; a forged one learns no more than a good one."""
+    at = gate(policy(jwt=[rsa_issuer(jwks=None, fetched=True), hmac_issuer()]))
+    forged = hs256({"alg": "none"}, claims(), b"")
+
+    answers = [at.present(token) for token in (signed(), signed(key="evil"), forged, signed(exp=0))]
+
+    assert {(answer.status, answer.code) for answer in answers} == {(503, "keys_unavailable")}
+    assert at.present(hmac_signed()).allowed
+
+
+@pytest.mark.parametrize(
+    ("header", "asks"),
+    [
+        pytest.param({"kid": "new"}, True, id="unknown-key"),
+        pytest.param({"kid": "new", "alg": "HS256"}, False, id="algorithm-of-nobody"),
+        pytest.param({"kid": "new", "alg": "none"}, False, id="no-algorithm"),
+        pytest.param({"kid": "k1", "alg": "RS384"}, False, id="known-key"),
+        pytest.param({}, False, id="known-key-and-algorithm"),
+    ],
+)
+def test_only_a_key_that_could_be_there_is_asked_for(header: dict[str, object], asks: bool):
+    """CVE-2026-48524: who writes tokens must not make the gateway fetch keys at will."""
+    issuer = rsa_issuer(fetched=True, jwks=jwks(rsa_jwk("k1"), rsa_jwk("k2")))
+    at = gate(policy(jwt=[issuer]))
+    decision = at.authorizer.decide(question(raw_token({**HEADER, **header}, claims(), "evil")))
+
+    assert (decision.unknown_key_of is not None) == asks
+
+
+def test_keys_of_a_file_are_not_asked_for():
+    at = gate(policy(jwt=[rsa_issuer(jwks=jwks(rsa_jwk("k1"), rsa_jwk("k2")))]))
+
+    assert at.authorizer.decide(question(signed({"kid": "new"}))).unknown_key_of is None
+
+
+def question(token: str) -> bytes:
+    return check_request([("authorization", f"Bearer {token}")])
+
+
+def rightly_signed(algorithm: str) -> str:
+    """With the very key that the issuer publishes, by an algorithm that it does not name."""
+    return jwt.encode(claims(), rsa_key("k1"), algorithm, headers={"kid": "k1"})
+
+
+# What was once wrong with the library that verifies signatures, and must not come back by the way we use it.
+ADVISORIES = [
+    pytest.param(lambda: hs256({**HEADER, "alg": "HS256"}, claims(), public_pem()), id="CVE-2022-29217"),
+    pytest.param(lambda: raw_token({**HEADER, "crit": ["x"], "x": 1}, claims()), id="GHSA-752w-5fwx-jx9f"),
+    pytest.param(lambda: raw_token({**HEADER, "crit": ["b64"], "b64": False}, claims()), id="CVE-2026-32597"),
+    pytest.param(lambda: rightly_signed("RS512"), id="GHSA-jq35-7prp-9v3f"),
+    pytest.param(lambda: rightly_signed("PS256"), id="CVE-2026-48523"),
+    pytest.param(lambda: signed({"kid": "unknown"}), id="CVE-2026-48524"),
+    pytest.param(lambda: hs256({"alg": "HS256"}, claims(), json.dumps(rsa_jwk()).encode()), id="GHSA-xgmm-8j9v-c9wx"),
+    pytest.param(lambda: hs256(HEADER, claims(), jwks(rsa_jwk()).encode()), id="CVE-2026-48526"),
+    pytest.param(lambda: signed(iss=ISSUER[len("https://") :]), id="GHSA-75c5-xw7c-p5pm"),
+]
+
+
+@pytest.mark.parametrize("token", ADVISORIES)
+def test_an_advisory_of_the_library(token: Callable[[], str]):
+    several = rsa_issuer(jwks=jwks(rsa_jwk("k1"), rsa_jwk("k2")))
+
+    for issuer in (rsa_issuer(), several, rsa_issuer(fetched=True)):
+        assert refused(token(), gate(policy(jwt=[issuer])))[0] == "invalid_token"
+
+
+@pytest.mark.parametrize("secret", [public_pem, public_der, lambda: json.dumps(rsa_jwk()).encode()])
+def test_what_is_public_is_no_secret(secret: Callable[[], bytes]):
+    """CVE-2022-29217 and CVE-2026-48526 begin with such a configuration."""
+    with pytest.raises(PolicyRejected, match="public key, a certificate or a JWK"):
+        gate(policy(jwt=[hmac_issuer(secret=secret())]))
+
+
+def test_the_library_is_one_without_known_advisories():
+    pinned = next(line for line in (ROOT / "pyproject.toml").read_text().splitlines() if "pyjwt" in line)
+
+    assert ">=2.13" in pinned
+    assert tuple(map(int, jwt.__version__.split(".")[:2])) >= (2, 13)
+
+
+def test_two_credentials_are_none():
+    one, other = f"Bearer {signed()}", f"Bearer {hmac_signed()}"
+    pairs = [(one, one), (one, other), (f"{one},{other}",), (f"{one}, {one}",), (one, ""), (one, "Basic YTpi")]
+
+    assert {(answer.status, answer.code) for answer in (gate().ask(*pair) for pair in pairs)} == {
+        (400, "ambiguous_credentials")
+    }

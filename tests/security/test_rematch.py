@@ -27,6 +27,7 @@ from control_plane.xds.packing import packed
 from control_plane.xds.wiring import Wiring
 from service_kit.endpoint import parse_endpoint
 from tests.support.envoy import static_envoy
+from tests.support.issuers import issuers, token
 from tests.support.ports import free_port
 from tests.support.upstream import Upstream, running_upstream
 
@@ -38,6 +39,23 @@ upstreams: {{echo: {{url: "{upstream}"}}}}
 routes:
   - {{name: open, match: {{path: /door}}, upstream: echo, auth: none, rewrite: /open}}
   - {{name: admin, match: {{path: /door/*}}, upstream: echo, auth: [bearer], rewrite: /admin}}
+"""
+# Envoy judges the token itself, under the demands of the first route.
+NATIVE = """
+version: 1
+listeners: {{public: {{address: "127.0.0.1:{port}"}}}}
+identity:
+  jwt:
+    - name: accounts
+      issuer: "https://accounts.example.com"
+      audiences: [gateway]
+      algorithms: [RS256]
+      keys: {{file: accounts.json}}
+      enforce: envoy
+upstreams: {{echo: {{url: "{upstream}"}}}}
+routes:
+  - {{name: open, match: {{path: /door}}, upstream: echo, auth: [jwt], rewrite: /open}}
+  - {{name: admin, match: {{path: /door/*}}, upstream: echo, auth: [jwt], require: {{scopes: [all]}}, rewrite: /admin}}
 """
 SET_FILTER_STATE = "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config"
 Manager = http_connection_manager_pb.HttpConnectionManager
@@ -66,9 +84,23 @@ def test_a_client_cannot_bring_the_profile_itself(upstream: Upstream, tmp_path: 
     assert response.status_code == 403
 
 
-def _asked(upstream: Upstream, folder: Path, *, guarded: bool, headers: dict[str, str] | None = None) -> httpx.Response:
+def test_a_token_that_envoy_judged_is_not_served_by_a_route_that_demands_more(upstream: Upstream, tmp_path: Path):
+    issuers(tmp_path, "envoy")  # writes the keys
+    bearer = {"authorization": f"Bearer {token()}"}
+
+    guarded, unguarded = (
+        _asked(upstream, tmp_path, guarded=guarded, headers=bearer, written=NATIVE) for guarded in (True, False)
+    )
+
+    assert unguarded.json()["path"] == "/admin"
+    assert (guarded.status_code, guarded.json()["error"]["code"]) == (403, "route_changed")
+
+
+def _asked(
+    upstream: Upstream, folder: Path, *, guarded: bool, headers: dict[str, str] | None = None, written: str = CONFIG
+) -> httpx.Response:
     port = free_port()
-    envoy, _ = snapshots(compile_file(_config(upstream, folder, port), {}).gateway, _wiring(folder))
+    envoy, _ = snapshots(compile_file(_config(upstream, folder, port, written), {}).gateway, _wiring(folder))
     bootstrap = static_bootstrap(envoy)
     for listener in bootstrap.static_resources.listeners:
         manager = Manager.FromString(listener.filter_chains[0].filters[0].typed_config.value)
@@ -124,9 +156,9 @@ def _forget(route: route_pb.Route, name: str) -> None:
         del route.typed_per_filter_config[name]
 
 
-def _config(upstream: Upstream, folder: Path, port: int) -> Path:
+def _config(upstream: Upstream, folder: Path, port: int, written: str = CONFIG) -> Path:
     file = folder / "gateway.yaml"
-    file.write_text(CONFIG.format(port=port, upstream=upstream.url))
+    file.write_text(written.format(port=port, upstream=upstream.url))
     return file
 
 

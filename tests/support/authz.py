@@ -7,7 +7,10 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import shake_256
+from itertools import count
 from typing import Any
+from urllib.parse import quote
 
 import jwt
 import structlog
@@ -19,6 +22,8 @@ from prometheus_client import CollectorRegistry
 
 from authz_service.metrics import Metrics
 from authz_service.server import AuthorizationService, Authorizer
+from authz_service.usage import KeyUses
+from service_kit.api_keys import Key, RandomBytes, key_hash, new_key
 from service_kit.contract import AUTHZ_POLICY_NAME, AUTHZ_POLICY_TYPE
 from service_kit.log import Logger, redact_secrets
 from tests.support.clock import StillClock
@@ -28,6 +33,7 @@ ISSUER = "https://accounts.example.com"
 HMAC_ISSUER = "https://hmac.example.com"
 AUDIENCE = "gateway"
 SECRET = b"a shared secret of 32 bytes, or more"
+PEPPER = b"a pepper of thirty-two bytes, or more"
 BEARER = "s3cret-bearer-of-the-deployment"
 NOW = 1_700_000_000
 ROUTE = {"route": "email", "profile": "p1", "accept": "jwt bearer"}
@@ -85,6 +91,33 @@ def bearer(name: str = "default", token: str = BEARER, **fields: Any) -> policy_
     return policy_pb.BearerToken(name=name, sha256=hashlib.sha256(token.encode()).digest(), **fields)
 
 
+def settings(**changes: Any) -> policy_pb.ApiKeySettings:
+    """Where keys are looked for by default, and a query parameter and a cookie."""
+    places = {"headers": ["x-api-key", "authorization"], "query": "api_key", "cookie": "tollgate_key"}
+    return policy_pb.ApiKeySettings(**{**places, "pepper": PEPPER, **changes})
+
+
+@cache
+def key_of(name: str) -> Key:
+    """An API key; the same name is the same key."""
+    numbers = count()
+    return new_key(lambda size: shake_256(f"{name} {next(numbers)}".encode()).digest(size))
+
+
+def api_key(name: str = "k1", **changes: Any) -> policy_pb.ApiKey:
+    """What is kept of a key of the consumer acme."""
+    key = key_of(name)
+    fields = {"id": key.id, "hash": key_hash(PEPPER, key.text.encode()), "consumer": "acme"}
+    return policy_pb.ApiKey(**{**fields, **changes})
+
+
+def key_policy(*keys: policy_pb.ApiKey, **changes: Any) -> policy_pb.AuthzPolicy:
+    """A policy with the consumer acme and these declared keys."""
+    acme = policy_pb.Consumer(name="acme", tenant="acme-inc")
+    fields = {"consumers": [acme], "declared_keys": keys, "api_keys": settings()}
+    return policy(**{**fields, **changes})
+
+
 def policy(**changes: Any) -> policy_pb.AuthzPolicy:
     """An RSA and an HMAC issuer, one bearer token, two plans."""
     fields = {"jwt": [rsa_issuer(), hmac_issuer()], "bearer_tokens": [bearer()], "plans": ["free", "pro"]}
@@ -129,12 +162,16 @@ def check_request(
     extensions: Mapping[str, str] | None = None,
     *,
     raw: bool = True,
+    path: str = "/",
+    certificate: str = "",
 ) -> bytes:
     """The question Envoy asks; `raw` is what `encode_raw_headers: true` makes of the headers."""
     message = auth_pb.CheckRequest()
     message.attributes.context_extensions.update(ROUTE if extensions is None else extensions)
     http = message.attributes.request.http
     http.id = "17"
+    http.path = path
+    message.attributes.source.certificate = quote(certificate)
     for name, value in headers:
         data = value if isinstance(value, bytes) else value.encode()
         if raw:
@@ -176,9 +213,19 @@ class Answer:
     def removed(self) -> list[str]:
         return list(self.message.ok_response.headers_to_remove)
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        return dict(self.message.dynamic_metadata.items())
+
     def part(self, name: str) -> str:
         """A part of the identity that the upstream reads."""
         return self.headers[f"x-tollgate-{name}"]
+
+
+def counted_bytes() -> RandomBytes:
+    """Bytes that are another number each time."""
+    numbers = count(1)
+    return lambda size: next(numbers).to_bytes(size, "big")
 
 
 @dataclass
@@ -190,9 +237,11 @@ class Gate:
     logged: io.StringIO = field(default_factory=io.StringIO)
 
     def __post_init__(self) -> None:
-        metrics = Metrics(self.registry)
-        self.authorizer = Authorizer(clock=self.clock, metrics=metrics)
-        self.service = AuthorizationService(self.authorizer, clock=self.clock, metrics=metrics, log=self._logger())
+        self.metrics, self.uses, self.log = Metrics(self.registry), KeyUses(self.clock), self._logger()
+        self.authorizer = Authorizer(clock=self.clock, metrics=self.metrics, random_bytes=counted_bytes())
+        self.service = AuthorizationService(
+            self.authorizer, uses=self.uses, clock=self.clock, metrics=self.metrics, log=self.log
+        )
 
     def apply(self, message: policy_pb.AuthzPolicy) -> "Gate":
         self.authorizer.apply(AUTHZ_POLICY_TYPE, {AUTHZ_POLICY_NAME: message.SerializeToString()}, ())
@@ -204,6 +253,14 @@ class Gate:
     def ask(self, *authorization: str | bytes, **demands: str) -> Answer:
         """The answer to a request with these Authorization headers on the route with these demands."""
         return self.answer(check_request([("authorization", value) for value in authorization], {**ROUTE, **demands}))
+
+    def use(
+        self, text: str, *headers: tuple[str, str | bytes], path: str = "/", certificate: str = "", **demands: str
+    ) -> Answer:
+        """The answer to a request with this key in a header of its own, on a route that takes keys."""
+        extensions = {**ROUTE, "accept": "api_key", **demands}
+        sent = [("x-api-key", text), *headers] if text else headers
+        return self.answer(check_request(sent, extensions, path=path, certificate=certificate))
 
     def present(self, token: str | bytes, **demands: str) -> Answer:
         """The answer to a request with this token."""

@@ -13,12 +13,13 @@ from control_plane.compile import Checked, compile_file
 from control_plane.snapshot import Snapshot, resource, snapshot
 from control_plane.xds.packing import serialized
 from control_plane.xds.wiring import Wiring
-from service_kit.endpoint import parse_endpoint
+from service_kit.endpoint import parse_endpoint, unix_endpoint
 
 WIRING = Wiring(
     authz=parse_endpoint("unix:/run/tollgate/authz.sock"),
     ratelimit=parse_endpoint("unix:/run/tollgate/ratelimit.sock"),
     access_log="/dev/stdout",
+    oauth=unix_endpoint(Path("/run/tollgate/oauth.sock")),
 )
 JWT_SECRET = "an-hmac-secret-of-at-least-thirty-two-bytes"
 TOKEN = "a-bearer-token-of-a-test"

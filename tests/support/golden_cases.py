@@ -11,6 +11,7 @@ CASES = sorted(path.parent for name in ("in.yaml", "in") for path in GOLDEN.rglo
 ENVIRON = {
     "JWT_SECRET": "a-secret-of-at-least-thirty-two-bytes",
     "BEARER_TOKEN": "a-bearer-token-for-tests",
+    "TOLLGATE_KEY_PEPPER": "a-pepper-of-at-least-thirty-two-bytes",
     # Every machine has other authorities.
     "SSL_CERT_FILE": str(GOLDEN / "certificates" / "system.crt"),
 }

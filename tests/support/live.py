@@ -1,6 +1,7 @@
 """A live configuration whose publisher and consumers are the test's."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,11 +17,18 @@ from control_plane.endpoints.watcher import EndpointWatcher
 from control_plane.gate.gate import Gate
 from control_plane.history.history import FILE_NAME, History
 from control_plane.history.record import Record
+from control_plane.key_sets.documents import Documents, PublishedDocuments
+from control_plane.key_sets.fetched import FetchedKeySets
+from control_plane.key_sets.kept import KeptSets
+from control_plane.keys.distribution import Distribution
+from control_plane.keys.stored import StoredIdentities
 from control_plane.live.configuration import LiveConfiguration
-from control_plane.live.status import EndpointsMoved, News
+from control_plane.live.outside import Outside
+from control_plane.live.status import EndpointsMoved, KeySetsChanged, News
 from control_plane.publication.outcome import NodeRefusal
 from control_plane.publication.publisher import Publisher
 from control_plane.reader import Reader
+from control_plane.server.ads import Ads
 from control_plane.server.status import Refusal
 from control_plane.snapshot import Release
 from control_plane.xds.names import ROUTES_TYPE
@@ -40,19 +48,30 @@ def live_configuration(
     envoy: Path | None = None,
     environ: Mapping[str, str] | None = None,
     state: Path | None = None,
+    documents: Documents | None = None,
 ) -> tuple[LiveConfiguration, News]:
     """The configuration of this file, and where what happens to it is put; its history is beside the file."""
     compiler = Compiler(WIRING)
-    reader = Reader(file, environ or {}, compiler)
     news = News()
+    state = state or file.parent
+    key_sets = FetchedKeySets(
+        documents or PublishedDocuments(), KeptSets(state), clock=clock, log=log, registry=registry,
+        random=lambda: 0.5, changed=lambda: news.put_nowait(KeySetsChanged()),
+    )  # fmt: skip
+    reader = Reader(file, environ or {}, compiler, key_sets.sets)
     endpoints = EndpointWatcher(
         KubernetesApi(None), clock=clock, log=log, registry=registry, random=lambda: 0.5,
         changed=lambda _: news.put_nowait(EndpointsMoved()),
     )  # fmt: skip
-    history = History((state or file.parent) / FILE_NAME, clock=clock, warn=log.warning)
+    history = History(state / FILE_NAME, clock=clock, warn=log.warning)
     record = Record(history, log=log, registry=registry)
     gate = Gate(compiler, envoy, reader.place, clock)
-    live = LiveConfiguration(reader, gate, publisher, news, endpoints, record, log=log, clock=clock, registry=registry)
+    ads = Ads(clock=clock, log=log, registry=registry)
+    stored = StoredIdentities(
+        Distribution(ads, clock, registry), state, clock=clock, log=log, random_bytes=secrets.token_bytes
+    )
+    outside = Outside(reader, endpoints, key_sets, stored)
+    live = LiveConfiguration(reader, gate, publisher, news, outside, record, log=log, clock=clock, registry=registry)
     return live, news
 
 
@@ -98,12 +117,14 @@ class World:
         return [item.name for item in self.live.current.gateway.routes]
 
 
-def world(folder: Path, content: Any, envoy: Path | None = None) -> World:
+def world(folder: Path, content: Any, envoy: Path | None = None, documents: Documents | None = None) -> World:
     file, published, registry, clock, logs = (
         written(folder, content), Published(), CollectorRegistry(), StillClock(), StringIO(),
     )  # fmt: skip
     log = configure_logs("control_plane", stream=logs)
-    live, news = live_configuration(file, published, log=log, clock=clock, registry=registry, envoy=envoy)
+    live, news = live_configuration(
+        file, published, log=log, clock=clock, registry=registry, envoy=envoy, documents=documents
+    )
     return World(live, folder, published, registry, clock, logs, news)
 
 

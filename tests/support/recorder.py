@@ -31,10 +31,10 @@ class Recorder:
         self.url = f"http://127.0.0.1:{port}"
         self.requests: list[Recorded] = []
 
-    def of(self, marker: str) -> list[Recorded]:
-        """The requests that carry this marker anywhere."""
+    def of(self, marker: str, since: int = 0) -> list[Recorded]:
+        """The requests that carry this marker anywhere, but for the first so many."""
         wanted = marker.encode()
-        return [request for request in self.requests if wanted in repr(request).encode()]
+        return [request for request in self.requests[since:] if wanted in repr(request).encode()]
 
 
 @contextmanager

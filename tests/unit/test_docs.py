@@ -1,6 +1,8 @@
 """What the pages promise is what the code has."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ from authz_service.case import Denial
 from control_plane.xds.local_reply import REPLIES
 
 ROOT = Path(__file__).resolve().parents[2]
+# Verdicts whose first argument is a reason.
+REASONED = ("TokenRefused", "UnusableCertificate", "Dead")
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
 
 
@@ -17,12 +21,30 @@ def test_every_error_code_is_explained():
     sources = "\n".join(path.read_text() for path in (ROOT / "authz_service").rglob("*.py"))
     written = re.findall(r'Denial\(\s*\d+,\s*"(\w+)"', sources)
     from_tokens = re.findall(r'^(?:INVALID|EXPIRED|PREMATURE|AUDIENCE|CLAIM)\b.*= "(\w+)"', sources, re.MULTILINE)
-    # refusals with 503 reach clients as authorization_unavailable
-    inner = {"not_ready", "authorizer_failed", "policy_skew", "undecided"}
 
     assert len(from_tokens) == 5
-    assert explained == {reply.code for reply in REPLIES} | set(from_tokens) | (set(written) - inner)
+    assert explained == {reply.code for reply in REPLIES} | set(from_tokens) | set(written)
     assert Denial.__doc__
+
+
+def test_every_reason_of_a_refusal_is_explained():
+    """Also those whose beginning or end is put together where they are raised."""
+    explained = (ROOT / "docs/authorization.md").read_text().partition("## Finding a decision")[2]
+    sources = [path for path in (ROOT / "authz_service").rglob("*.py") if "oauth" not in path.parts]
+    reasons = {reason for path in sources for reason in _reasons(ast.parse(path.read_text()))}
+
+    assert len(reasons) > 20
+    assert [reason for reason in sorted(reasons) if reason not in explained] == []
+
+
+def _reasons(tree: ast.Module) -> Iterator[str]:
+    """What the log says of a refusal, where it is one word."""
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        given = call.args[:1] if getattr(call.func, "id", "") in REASONED else []
+        given += [keyword.value for keyword in call.keywords if keyword.arg == "reason"]
+        for constant in (node for value in given for node in ast.walk(value) if isinstance(node, ast.Constant)):
+            if isinstance(constant.value, str) and re.fullmatch(r"\w+", constant.value):
+                yield constant.value
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

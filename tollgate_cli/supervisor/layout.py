@@ -14,6 +14,7 @@ class Sockets:
     xds: UnixEndpoint
     authz: UnixEndpoint
     authz_metrics: UnixEndpoint
+    oauth: UnixEndpoint
     ratelimit: UnixEndpoint
     ratelimit_metrics: UnixEndpoint
     store: UnixEndpoint
@@ -50,7 +51,8 @@ class Layout:
     @property
     def wiring(self) -> Wiring:
         """What Envoy is told of the services of this host."""
-        return Wiring(self.sockets.authz, self.sockets.ratelimit, str(self.access_log))
+        sockets = self.sockets
+        return Wiring(sockets.authz, sockets.ratelimit, str(self.access_log), oauth=sockets.oauth)
 
     def lock(self, name: str) -> Path:
         return self.run / f"{name}.lock"
@@ -68,6 +70,7 @@ def layout(state_dir: Path) -> Layout:
         sockets=Sockets(
             xds=unix_endpoint(run / "xds.sock"),
             authz=unix_endpoint(run / "authz.sock"),
+            oauth=unix_endpoint(run / "oauth.sock"),
             authz_metrics=unix_endpoint(run / "authz-metrics.sock"),
             ratelimit=unix_endpoint(run / "ratelimit.sock"),
             ratelimit_metrics=unix_endpoint(run / "ratelimit-metrics.sock"),

@@ -94,6 +94,7 @@ def control_plane(gateway: Gateway) -> ProcessSpec:
             "control_plane", *config,
             "--xds", str(sockets.xds), "--state-dir", str(place.root),
             "--authz", str(sockets.authz), "--ratelimit", str(sockets.ratelimit),
+            "--oauth", str(sockets.oauth),
             "--access-log", str(place.access_log), "--envoy-admin", str(sockets.envoy),
             "--scrape", f"authz={sockets.authz_metrics}", "--scrape", f"ratelimit={sockets.ratelimit_metrics}",
             *binary,
@@ -111,6 +112,7 @@ def authz(gateway: Gateway) -> ProcessSpec:
         command=_python(
             "authz_service", "--listen", str(sockets.authz), "--control-plane", str(gateway.control_plane),
             "--state-dir", str(gateway.layout.root), "--metrics", str(sockets.authz_metrics),
+            "--http", str(sockets.oauth),
         ),
         environ=_passed_on(gateway.environ),
         address=sockets.authz,

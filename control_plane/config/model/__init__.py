@@ -15,13 +15,17 @@ from control_plane.config.model.answers import (
     RegexRewrite,
     WeightedUpstream,
 )
+from control_plane.config.model.api_keys import (
+    ApiKeys,
+    DeclaredKey,
+)
 from control_plane.config.model.base import (
     BRANCHES,
     FILE,
+    KEY_SOURCE,
     LIST,
     MAPPING,
     SECRET,
-    SECRET_OR_FILE,
     SHAPE,
     WORD,
     WORD_OR_LIST,
@@ -39,12 +43,16 @@ from control_plane.config.model.identity import (
     BearerToken,
     Claims,
     CredentialKind,
-    FileKeys,
     HmacAlgorithm,
     Identity,
     JwtIssuer,
     Require,
+)
+from control_plane.config.model.key_sources import (
+    DiscoveryKeys,
+    FileKeys,
     SecretKeys,
+    UrlKeys,
 )
 from control_plane.config.model.limits import (
     Consumer,
@@ -63,6 +71,11 @@ from control_plane.config.model.matches import (
     Match,
     TextMatch,
     TextTest,
+)
+from control_plane.config.model.mtls import (
+    CertificateSubject,
+    Mtls,
+    MtlsClient,
 )
 from control_plane.config.model.retries import (
     IDEMPOTENT,
@@ -104,6 +117,9 @@ from control_plane.config.model.shaping import (
     Delay,
     Fault,
 )
+from control_plane.config.model.tokens import (
+    Tokens,
+)
 from control_plane.config.model.upstreams import (
     HASH_KEY_PATTERN,
     HOST_WORDS,
@@ -133,6 +149,7 @@ __all__ = [
     "HASH_KEY_PATTERN",
     "HOST_WORDS",
     "IDEMPOTENT",
+    "KEY_SOURCE",
     "LARGEST_BODY",
     "LARGEST_TOKEN",
     "LIST",
@@ -140,7 +157,6 @@ __all__ = [
     "PEM",
     "SECRET",
     "SECRET_CURE",
-    "SECRET_OR_FILE",
     "SHAPE",
     "SMALLEST_TOKEN",
     "WITHOUT_BODY",
@@ -152,6 +168,7 @@ __all__ = [
     "Admin",
     "AdminSecret",
     "Algorithm",
+    "ApiKeys",
     "AsymmetricAlgorithm",
     "Auth",
     "Authorities",
@@ -161,6 +178,7 @@ __all__ = [
     "BodyChanges",
     "Cache",
     "CertificateChain",
+    "CertificateSubject",
     "CircuitBreaker",
     "Claims",
     "Compression",
@@ -168,10 +186,12 @@ __all__ = [
     "Consumer",
     "Cors",
     "CredentialKind",
+    "DeclaredKey",
     "Defaults",
     "Delay",
     "Dimension",
     "DirectResponse",
+    "DiscoveryKeys",
     "Fault",
     "FileKeys",
     "HashKey",
@@ -193,6 +213,8 @@ __all__ = [
     "Mirror",
     "Model",
     "MostConnections",
+    "Mtls",
+    "MtlsClient",
     "Named",
     "OutlierDetection",
     "Pem",
@@ -212,10 +234,12 @@ __all__ = [
     "Status",
     "TextMatch",
     "TextTest",
+    "Tokens",
     "Unique",
     "Upstream",
     "UpstreamCredential",
     "UpstreamTls",
+    "UrlKeys",
     "WeightedUpstream",
     "check_pair",
     "hash_key",

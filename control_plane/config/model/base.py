@@ -8,11 +8,12 @@ from control_plane.config.values.base import Mistake
 from control_plane.config.values.text import Name
 
 # Branches of a union in the locations of pydantic's errors; the brackets keep them apart from keys people write.
-WORD, LIST, MAPPING, SECRET, FILE = BRANCHES = ("<word>", "<list>", "<mapping>", "<secret>", "<file>")
+BRANCHES = ("<word>", "<list>", "<mapping>", "<secret>", "<file>", "<url>", "<discovery>")
+WORD, LIST, MAPPING, SECRET, FILE, URL, DISCOVERY = BRANCHES
 
 # Errors of a union where no branch fits; explain.py has the words of the first two, the third brings its own.
 WORD_OR_LIST: Final = "word_or_list"
-SECRET_OR_FILE: Final = "secret_or_file"  # noqa: S105 - the name of an error
+KEY_SOURCE: Final = "key_source"
 SHAPE: Final = "shape"
 
 T = TypeVar("T")

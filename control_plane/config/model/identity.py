@@ -1,14 +1,13 @@
 """Who calls: the credentials this gateway knows, what they prove, and what routes may ask of them."""
 
-from typing import Annotated, Any, Literal, Self, get_args
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Field, Tag, model_validator
 
+from control_plane.config.model.api_keys import ApiKeys
 from control_plane.config.model.base import (
-    FILE,
     LIST,
-    SECRET,
-    SECRET_OR_FILE,
     WORD,
     WORDS_OR_LIST,
     Model,
@@ -16,23 +15,19 @@ from control_plane.config.model.base import (
     Some,
     Unique,
 )
-from control_plane.config.model.secrets import SECRET_CURE, BearerSecret, HmacSecret
+from control_plane.config.model.key_sources import DiscoveryKeys, FileKeys, Keys, SecretKeys, check_place
+from control_plane.config.model.mtls import Mtls
+from control_plane.config.model.secrets import SECRET_CURE, BearerSecret
+from control_plane.config.model.tokens import Tokens
 from control_plane.config.values.base import Mistake
 from control_plane.config.values.quantities import Leeway, Lifetime
 from control_plane.config.values.text import Name, Text, Word
 from service_kit.verification_keys import shortest_secret
 
-CredentialKind = Literal["jwt", "bearer"]
+CredentialKind = Literal["jwt", "bearer", "api_key", "mtls", "anonymous"]
 HmacAlgorithm = Literal["HS256", "HS384", "HS512"]
 AsymmetricAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 Algorithm = Literal[HmacAlgorithm, AsymmetricAlgorithm]
-
-
-def _secret_or_file(value: Any) -> str | None:
-    if isinstance(value, dict):
-        named = value.keys() & {"secret", "file"}
-        return {("secret",): SECRET, ("file",): FILE}.get(tuple(named))
-    return SECRET if isinstance(value, SecretKeys) else FILE if isinstance(value, FileKeys) else None
 
 
 def _none_when_empty(auth: "Auth") -> "Auth":
@@ -44,18 +39,6 @@ Auth = Annotated[
     WORDS_OR_LIST,
     AfterValidator(_none_when_empty),
 ]
-
-
-class SecretKeys(Model):
-    """One HMAC secret that signs and verifies."""
-
-    secret: HmacSecret = Field(description="the secret, at least 32 bytes")
-
-
-class FileKeys(Model):
-    """A JSON Web Key Set in a file; a change of the file is followed."""
-
-    file: Text = Field(description="path of a JWKS file, relative to this configuration")
 
 
 class Claims(Model):
@@ -79,16 +62,23 @@ class JwtIssuer(Named):
     algorithms: Annotated[tuple[Algorithm, ...], Some, Unique] = Field(
         description="the only algorithms accepted; HMAC and asymmetric ones are never mixed"
     )
-    keys: Annotated[
-        Annotated[SecretKeys, Tag(SECRET)] | Annotated[FileKeys, Tag(FILE)],
-        Discriminator(_secret_or_file, custom_error_type=SECRET_OR_FILE, custom_error_message=SECRET_OR_FILE),
-    ] = Field(description="what verifies signatures: `secret` or `file`")
+    type: Text | None = Field(
+        None, description="the `typ` that its tokens must have, such as at+jwt; without it, any (RFC 8725, 3.11)"
+    )
+    keys: Keys = Field(
+        DiscoveryKeys(),
+        description="what verifies signatures: `secret`, `file`, `url` or `discovery`; without it, discovery",
+    )
     claims: Claims = Field(Claims(), description="which claims carry the identity")
     leeway: Leeway = Field(0, description="tolerance for exp, nbf and iat, whole seconds; at most 60s")
     max_lifetime: Lifetime | None = Field(
         None, description="longest accepted exp - iat, whole seconds; without it, any"
     )
     forward: bool = Field(default=False, description="whether the upstream receives the token")
+    enforce: Literal["service", "envoy"] = Field(
+        "service",
+        description="who judges tokens: the authorizer, or Envoy, which then asks it only where it must refuse",
+    )
 
     @model_validator(mode="after")
     def _keys_fit_the_algorithms(self) -> Self:
@@ -96,18 +86,23 @@ class JwtIssuer(Named):
         if hmac and len(hmac) < len(self.algorithms):
             cure = "keep one kind; an attacker could sign with the public key as HMAC secret"
             raise Mistake("HMAC and asymmetric algorithms are mixed", cure, at=("algorithms",))
-        if isinstance(self.keys, FileKeys):
-            if hmac:
-                raise Mistake(f"{hmac[0]} needs a secret", "write `keys: {secret: ...}`", at=("keys", "file"))
-            return self
+        if isinstance(self.keys, SecretKeys):
+            self._check_secret(self.keys, hmac)
+        elif hmac:
+            at = ("keys", "file") if isinstance(self.keys, FileKeys) else ("algorithms",)
+            raise Mistake(f"{hmac[0]} needs a secret", "write `keys: {secret: ...}`", at=at)
+        elif not isinstance(self.keys, FileKeys):
+            check_place(self.keys, self.issuer)
+        return self
+
+    def _check_secret(self, keys: SecretKeys, hmac: Sequence[str]) -> None:
         if not hmac:
-            cure = "write `keys: {file: jwks.json}`"
+            cure = "write `keys: {url: https://...}`, or drop `keys` for OIDC discovery"
             raise Mistake(f"{self.algorithms[0]} needs public keys", cure, at=("keys", "secret"))
         needed = shortest_secret(hmac)
-        if len(self.keys.secret.get_secret_value().encode()) < needed:
+        if len(keys.secret.get_secret_value().encode()) < needed:
             message = f"the secret is shorter than the {needed} bytes that {hmac[-1]} needs"
             raise Mistake(message, SECRET_CURE, at=("keys", "secret"))
-        return self
 
 
 class BearerToken(Named):
@@ -128,10 +123,23 @@ class Identity(Model):
 
     jwt: tuple[JwtIssuer, ...] = Field((), description="issuers whose tokens are accepted")
     bearer_tokens: tuple[BearerToken, ...] = Field((), description="shared secrets of a small deployment")
+    api_keys: ApiKeys = Field(ApiKeys(), description="where API keys are looked for and kept")
+    tokens: Tokens | None = Field(None, description="tokens that the gateway issues for API keys; without it, none")
+    mtls: Mtls | None = Field(None, description="whom client certificates stand for; without it, none is a credential")
 
 
 class Require(Model):
-    """What an identity must hold; all of the scopes, any of the roles."""
+    """What an identity must hold; all of the scopes, any of the roles, any of the plans."""
 
     scopes: Annotated[tuple[Word, ...], Unique] = Field((), description="it must hold all of them")
     roles: Annotated[tuple[Word, ...], Unique] = Field((), description="it must hold one of them")
+    plans: Annotated[tuple[Name, ...], Unique] = Field((), description="its plan must be one of them")
+    mode: Literal["enforce", "report"] = Field(
+        "enforce", description="`report`: who would be refused is logged and counted, and passes"
+    )
+
+    @model_validator(mode="after")
+    def _something_to_report(self) -> Self:
+        if self.mode == "report" and not (self.scopes or self.roles or self.plans):
+            raise Mistake("nothing is demanded", "write `scopes`, `roles` or `plans`, or drop `mode`", at=("mode",))
+        return self

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
+from control_plane.config.model.api_keys import DeclaredKey
 from control_plane.config.model.base import LIST, WORD, WORDS_OR_LIST, Model, Named, Some, Unique
 from control_plane.config.values.quantities import Rate
 from control_plane.config.values.text import Name, Word
@@ -37,3 +38,4 @@ class Consumer(Named):
 
     tenant: Word | None = Field(None, description="the organisation")
     plan: Name | None = Field(None, description="the plan; without it, defaults.plan")
+    keys: tuple[DeclaredKey, ...] = Field((), description="API keys it has beside those that are made at run time")

@@ -17,6 +17,9 @@ LONGEST_HOST = 253
 NETWORK_PATTERN = r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$"
 ORIGIN_PATTERN = r"^(\*|https?://.+)$"
 DEFAULT_PORTS = {"http": 80, "https": 443}
+DOCUMENT_CURE = "write https://HOST/PATH"
+# RFC 3986, without a fragment, which is not sent.
+DOCUMENT_TEXT = re.compile(r"https?://[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
 URL_CURE = "write http://HOST:PORT or https://HOST:PORT"
 # Names of containers may hold underscores.
 UPSTREAM_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
@@ -73,10 +76,51 @@ def upstream_url(text: str) -> UpstreamAddress:
     return UpstreamAddress(host, port, tls=parts.scheme == "https", path=absolute_path(path) if path else "")
 
 
+def _open_to_some() -> Mistake:
+    """Does not show the URL."""
+    return Mistake("the URL holds a user name or password", "publish the document without one")
+
+
+def _no_document(text: str) -> Mistake:
+    """Does not show what may stand in a query."""
+    if "?" in text:
+        return Mistake("the text is no URL of a document", DOCUMENT_CURE)
+    return Mistake("is no URL of a document", DOCUMENT_CURE, value=text)
+
+
 def _with_a_password() -> Mistake:
     """Does not show the URL."""
     cure = "write http://HOST:PORT, and the secret as the upstream's `credential`"
     return Mistake("the URL holds a user name or password", cure)
+
+
+@dataclass(frozen=True)
+class PublishedUrl:
+    """Where a document is published; written as the text it was parsed from."""
+
+    text: str
+    host: str
+    encrypted: bool
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def published_url(text: str) -> PublishedUrl:
+    """`https://host[:port]/path[?query]` of a document, or `http://`."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise (_open_to_some() if "@" in text else _no_document(text)) from None
+    if parts.username is not None:
+        raise _open_to_some()
+    # Not what urlsplit drops in silence: line ends and tabs inside.
+    if not DOCUMENT_TEXT.fullmatch(text) or parts.scheme not in DEFAULT_PORTS or port == 0:
+        raise _no_document(text)
+    if not (UPSTREAM_HOST.fullmatch(host) or is_ip(host)):
+        raise _no_document(text)
+    return PublishedUrl(text, host, parts.scheme == "https")
 
 
 def authority(host: str, port: int, *, tls: bool) -> str:
@@ -98,10 +142,15 @@ def host(text: str) -> str:
 
 
 def is_ip(text: str) -> bool:
+    return ip_of(text) is not None
+
+
+def ip_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that the text is, without a zone; None where it is a name."""
     try:
-        return "%" not in text and bool(ipaddress.ip_address(text))
+        return None if "%" in text else ipaddress.ip_address(text)
     except ValueError:
-        return False
+        return None
 
 
 def network(text: str) -> str:
@@ -140,6 +189,9 @@ Address = Annotated[
 ]
 UpstreamUrl = Annotated[
     UpstreamAddress, scalar(upstream_url, pattern=URL_PATTERN, description="a URL such as http://HOST:PORT")
+]
+PublishedUrlText = Annotated[
+    PublishedUrl, scalar(published_url, pattern=URL_PATTERN, description="a URL such as https://HOST/PATH")
 ]
 Network = Annotated[
     str, scalar(network, pattern=NETWORK_PATTERN, description="a network such as 10.0.0.0/8 or 2001:db8::/32")

@@ -11,12 +11,14 @@ from pydantic_core import core_schema
 
 from control_plane.config.values.base import Mistake, scalar
 from service_kit.contract import LONGEST_LEEWAY
+from service_kit.gateway_tokens import LONGEST_LIFETIME as LONGEST_TOKEN_LIFETIME
 
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 LARGEST_RATE = 1_000_000_000
 LONGEST_DURATION = SECONDS["d"]
+SHORTEST_REFRESH = 1.0
 LONGEST_LIFETIME = 366 * SECONDS["d"]
 SMALLEST_BODY_LIMIT = 1
 LARGEST_BODY_LIMIT = 64 * 2**20
@@ -117,7 +119,13 @@ def _duration(parse: Callable[[str], float], description: str) -> GetPydanticSch
 
 
 Seconds = Annotated[float, _duration(_duration_between(0.001, LONGEST_DURATION), "a duration such as 500ms, 30s or 5m")]
+Refresh = Annotated[
+    float, _duration(_duration_between(SHORTEST_REFRESH, LONGEST_DURATION), "a duration such as 30s, 5m or 1h")
+]
 Lifetime = Annotated[int, _duration(_whole_seconds_between(1, LONGEST_LIFETIME), "a duration such as 5m, 24h or 30d")]
+TokenLifetime = Annotated[
+    int, _duration(_whole_seconds_between(1, LONGEST_TOKEN_LIFETIME), "a duration such as 60s or 5m")
+]
 Leeway = Annotated[int, _duration(_whole_seconds_between(0, LONGEST_LEEWAY), "a duration such as 5s or 30s")]
 Rate = Annotated[RateValue, scalar(rate, pattern=RATE_PATTERN, description="a rate such as 60/minute")]
 Size = Annotated[

@@ -33,7 +33,7 @@ def _header_problems(match: config.Match, path: Path) -> Iterator[Problem]:
     for name, test in match.headers.items():
         if name == "host":
             yield Problem((*path, name), "the host has a key of its own", "write `hosts`", at_key=True)
-        elif name in OF_THE_CONNECTION | OF_THE_GATEWAY or _is_ours(name):
+        elif name in OF_THE_CONNECTION | OF_THE_GATEWAY or is_ours(name):
             message = f"{name!r} is set or removed by the gateway: no route may depend on it"
             yield Problem((*path, name), message, "choose a header of the client", at_key=True)
         for key, value in _texts(test):
@@ -71,13 +71,13 @@ def _request_problems(changes: config.HeaderChanges, path: Path) -> Iterator[Pro
             yield _cannot(path, place, name, "drop it: the gateway writes its own")
         elif place[0] != "remove" and name == "authorization":
             yield _cannot(path, place, name, "write the upstream's `credential`, which is kept secret")
-        elif place[0] != "remove" and (name in OF_THE_GATEWAY or _is_ours(name)):
+        elif place[0] != "remove" and (name in OF_THE_GATEWAY or is_ours(name)):
             yield _cannot(path, place, name, "choose another name")
 
 
 def _response_problems(changes: config.HeaderChanges, path: Path) -> Iterator[Problem]:
     for place, name in _changed(changes):
-        if name in OF_THE_CONNECTION | {"server"} or _is_ours(name):
+        if name in OF_THE_CONNECTION | {"server"} or is_ours(name):
             yield _cannot(path, place, name, "drop it: the gateway writes its own")
 
 
@@ -91,5 +91,6 @@ def _cannot(path: Path, place: Path, name: str, cure: str) -> Problem:
     return Problem((*path, *place), f"{name!r} cannot be {verb} here", cure, at_key=place[0] != "remove")
 
 
-def _is_ours(name: str) -> bool:
+def is_ours(name: str) -> bool:
+    """Whether no client may bring it."""
     return any(re.fullmatch(pattern, name) for pattern in OURS)

@@ -43,7 +43,7 @@ def _unreadable_keys(source: config.Config, files: Mapping[str, bytes]) -> Itera
         try:
             if isinstance(keys, config.FileKeys):
                 jwks_keys(files[keys.file].decode(), issuer.algorithms)
-            else:
+            elif isinstance(keys, config.SecretKeys):
                 secret_keys(keys.secret.get_secret_value().encode(), issuer.algorithms)
         except (UnusableKeys, UnicodeDecodeError) as error:
             if isinstance(keys, config.FileKeys):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from control_plane.config import model as config
 from control_plane.config.errors import Path, Problem, did_you_mean
+from control_plane.ir.checks.api_keys import declared_keys
 from control_plane.ir.rules import limit_of
 
 
@@ -21,6 +22,7 @@ def _unknown_plans(source: config.Config) -> Iterator[Problem]:
         (("identity", "bearer_tokens", index, "plan"), item.plan)
         for index, item in enumerate(source.identity.bearer_tokens)
     ]
+    named += [((*path, "plan"), key.plan) for path, _, key in declared_keys(source)]
     for path, plan in named:
         if plan is not None and plan not in source.plans:
             yield Problem(

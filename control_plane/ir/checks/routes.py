@@ -58,18 +58,23 @@ def _auth_problems(source: config.Config, route: config.Route, path: Path) -> It
             path, "the route has no `auth`, and there is no `defaults.auth`", "write the credentials, or `auth: none`"
         )
         return
-    known = {"jwt": bool(source.identity.jwt), "bearer": bool(source.identity.bearer_tokens)}
-    sections = {"jwt": "identity.jwt", "bearer": "identity.bearer_tokens"}
+    known = {
+        "jwt": bool(source.identity.jwt) or source.identity.tokens is not None,
+        "bearer": bool(source.identity.bearer_tokens),
+        "api_key": True,  # made at run time
+        "mtls": source.identity.mtls is not None,
+        "anonymous": True,
+    }
+    sections = {"jwt": "identity.jwt", "bearer": "identity.bearer_tokens", "mtls": "identity.mtls"}
     where: Path = (*path, "auth") if route.auth is not None else ("defaults", "auth")
     for kind in accept:
         if not known[kind]:
             yield Problem(where, f"{kind!r} is accepted, and none is configured", f"configure `{sections[kind]}`")
     if accept:
         return
-    if route.require.scopes or route.require.roles:
-        yield Problem(
-            (*path, "require"), "a public route knows no scopes and no roles", "write `auth`, or drop `require`"
-        )
+    if route.require.scopes or route.require.roles or route.require.plans:
+        known_here = "plans" if route.require.plans else "scopes and no roles"
+        yield Problem((*path, "require"), f"a public route knows no {known_here}", "write `auth`, or drop `require`")
     for index, limit in enumerate(route.limits):
         if unknown := IDENTITY_DIMENSIONS.intersection(dimensions(limit)):
             names = ", ".join(sorted(dimension.value for dimension in unknown))

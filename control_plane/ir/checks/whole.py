@@ -4,12 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from control_plane.config import model as config
 from control_plane.config.errors import Path, Problem
+from control_plane.ir.checks.api_keys import api_key_problems, taken_away
 from control_plane.ir.checks.cache import cache_problems
+from control_plane.ir.checks.demands import demand_problems, mtls_problems, reserved_problems
 from control_plane.ir.checks.identity import identity_problems
 from control_plane.ir.checks.limits import plan_problems
 from control_plane.ir.checks.listeners import listener_problems
+from control_plane.ir.checks.native import native_problems
 from control_plane.ir.checks.routes import route_problems
 from control_plane.ir.checks.shaping import shaping_problems
+from control_plane.ir.checks.tokens import endpoint_problems, token_problems
 from control_plane.ir.checks.upstreams import upstream_problems
 
 
@@ -26,6 +30,11 @@ def general_problems(source: config.Config, files: Mapping[str, bytes]) -> Itera
     yield from listener_problems(source)
     yield from plan_problems(source)
     yield from identity_problems(source, files)
+    yield from native_problems(source)
+    yield from api_key_problems(source)
+    yield from mtls_problems(source)
+    yield from token_problems(source)
+    yield from reserved_problems(source)
     yield from upstream_problems(source)
 
 
@@ -33,6 +42,9 @@ def problems_of_route(source: config.Config, route: config.Route, index: int) ->
     """What is wrong with one route, which stands at this place."""
     path: Path = ("routes", index)
     yield from route_problems(source, route, path)
+    yield from taken_away(route, source, path)
+    yield from demand_problems(source, route, path)
+    yield from endpoint_problems(source, route, path)
     yield from shaping_problems(source, route, path)
     yield from cache_problems(source, route, path)
 

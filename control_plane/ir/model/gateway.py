@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from control_plane.ir.model.identity import BearerToken, Consumer, JwtIssuer
+from control_plane.ir.model.identity import ApiKey, ApiKeys, BearerToken, Consumer, JwtIssuer, Mtls, Tokens
 from control_plane.ir.model.limits import Plan
 from control_plane.ir.model.listeners import Listener
 from control_plane.ir.model.routes import Route
@@ -21,5 +21,11 @@ class Gateway:
     plans: tuple[Plan, ...]
     consumers: tuple[Consumer, ...]
     default_plan: str | None
+    # None where no route accepts API keys.
+    api_keys: ApiKeys | None = None
+    declared_keys: tuple[ApiKey, ...] = ()
+    mtls: Mtls | None = None
+    # None where the gateway issues none.
+    tokens: Tokens | None = None
     # The authorities of this system, as PEM; empty where no upstream is verified by them.
     system_ca: str = ""

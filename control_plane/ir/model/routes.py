@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from control_plane.ir.model.identity import Demand
+from control_plane.ir.model.identity import Demand, Native
 from control_plane.ir.model.limits import Limit
 from control_plane.ir.model.shaping import AdaptiveConcurrency, Bandwidth, Cors, Fault
 
@@ -184,6 +184,8 @@ class Route:
     query: tuple[Condition, ...] = ()
     priority: int = 0
     demand: Demand | None = None
+    # Whose tokens Envoy judges itself; None where the authorizer is asked about all requests.
+    native: Native | None = None
     allow_ips: tuple[str, ...] = ()
     # No request passes on: the companion of a route with rules for pages, whose preflights are answered before.
     nobody: bool = False

@@ -25,6 +25,10 @@ CONNECT_TIMEOUT = Duration(nanos=500_000_000)
 HEALTH_INTERVAL = Duration(seconds=1)
 # Calls that may be under way; Envoy's default of 1024 would refuse a burst.
 MAX_REQUESTS = 16_384
+# Requests for tokens and for what verifies them.
+MOST_TOKEN_REQUESTS = 256
+# Shorter than that of the other side, which would close a connection under a request.
+IDLE_TIMEOUT = Duration(seconds=2)
 # An endpoint that is not known to be healthy gets nothing: no panic routing to services that decide.
 NO_PANIC = 0.0
 
@@ -33,6 +37,25 @@ def service_clusters(wiring: Wiring) -> Iterator[cluster_pb.Cluster]:
     """The authorizer and the limiter."""
     yield _service(names.AUTHZ_CLUSTER, wiring.authz, "authz_service", encrypted=wiring.tls is not None)
     yield _service(names.RATELIMIT_CLUSTER, wiring.ratelimit, "ratelimit_service", encrypted=wiring.tls is not None)
+
+
+def oauth_cluster(endpoint: UnixEndpoint) -> cluster_pb.Cluster:
+    """The authorizer's endpoints over HTTP. A token costs a signature: few at once, so that decisions are not late."""
+    cluster = cluster_pb.Cluster(
+        name=names.OAUTH_CLUSTER, type=cluster_pb.Cluster.STATIC, connect_timeout=CONNECT_TIMEOUT
+    )
+    bounds = cluster.circuit_breakers.thresholds.add()
+    bounds.max_connections.value = MOST_TOKEN_REQUESTS
+    bounds.max_pending_requests.value = MOST_TOKEN_REQUESTS
+    bounds.max_requests.value = MOST_TOKEN_REQUESTS
+    options = http_options_pb.HttpProtocolOptions()
+    options.explicit_http_config.http_protocol_options.SetInParent()
+    options.common_http_protocol_options.idle_timeout.CopyFrom(IDLE_TIMEOUT)
+    cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(options))
+    cluster.load_assignment.cluster_name = cluster.name
+    address = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address
+    address.pipe.path = str(endpoint.path)
+    return cluster
 
 
 def _service(name: str, endpoint: Endpoint, health_name: str, *, encrypted: bool) -> cluster_pb.Cluster:

@@ -30,6 +30,7 @@ from control_plane.xds.filters import (
     ratelimit,
     router,
 )
+from control_plane.xds.filters.native import grant, passage, token, verified
 from control_plane.xds.filters.per_route import PerRoute
 from service_kit import contract
 
@@ -67,8 +68,16 @@ FILTER_CHAIN: tuple[ChainLink | ListenerLink, ...] = (
     ChainLink(body_limit.filters, body_limit.per_route),
     # Who may not call at all is not asked who it is.
     ChainLink(ip_list.filters, ip_list.per_route),
+    # What Envoy can say yes to by itself: is the token right, would it be accepted, may it be used here? And who is it:
+    # in headers that only a verdict on the route completes.
+    ChainLink(verified.filters, verified.per_route),
+    ChainLink(token.filters, token.per_route),
+    ChainLink(grant.filters, grant.per_route),
+    ChainLink(passage.identity_filters, passage.identity_per_route),
     # Who is it, and may they? On every route that does not say `auth: none`.
     ChainLink(ext_authz.filters, ext_authz.per_route),
+    # The authorizer had to see it; the upstream need not.
+    ChainLink(passage.credential_filters, passage.credential_per_route),
     # The answer's headers become the metadata that everything behind reads.
     ChainLink(identity.filters),
     # Behind every filter that could make Envoy choose another route: it may be served only under its own profile.

@@ -1,7 +1,8 @@
-"""Headers that tell the two sides of the gateway about each other, where a listener asks for it.
+"""Headers that tell the two sides of the gateway about each other.
 
-An upstream behind trusted proxies gets one X-Forwarded-For: the client that was found, without what stood left of it.
-A client of a listener with HTTP/3 learns of it by Alt-Svc (RFC 7838).
+The authorizer and upstreams get one X-Forwarded-For: the client that was found, without what stood left of it behind
+trusted proxies, and not the machine's own address, by which Envoy would name clients on the same one. A client of a
+listener with HTTP/3 learns of it by Alt-Svc (RFC 7838).
 """
 
 from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutation as Mutation
@@ -24,11 +25,9 @@ REMEMBERED = 3600
 
 
 def filters(listener: Listener) -> tuple[HttpFilter, ...]:
-    """At most one, with what this listener has to say."""
-    request = [_set(contract.FORWARDED_FOR_HEADER, CLIENT_ADDRESS)] if listener.trusted_proxies else []
+    """One, with what this listener has to say."""
+    request = [_set(contract.CLIENT_ADDRESS_HEADER, CLIENT_ADDRESS)]
     response = [_set("alt-svc", f'h3=":{listener.address.port}"; ma={REMEMBERED}')] if listener.http3 else []
-    if not request and not response:
-        return ()
     mutation = HeaderMutation(mutations=Mutations(request_mutations=request, response_mutations=response))
     return (HttpFilter(name=names.FORWARDING, typed_config=Any.pack(mutation)),)
 

@@ -16,6 +16,7 @@ from control_plane.ir.model import Dimension, Gateway, Limit, Route
 from control_plane.xds import names
 from control_plane.xds.filters.per_route import ON, PerRoute
 from control_plane.xds.packing import JsonValue, typed_struct
+from control_plane.xds.system_routes import system_routes
 from service_kit import contract
 
 TYPE = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
@@ -80,11 +81,15 @@ def route_metadata(route: Route) -> base_pb.Metadata:
 
 def _owned(gateway: Gateway) -> Iterator[_Owned]:
     owners: tuple[tuple[str, Iterable[tuple[str, tuple[Limit, ...]]]], ...] = (
-        (ROUTE, ((route.name, route.limits) for route in gateway.routes if route.limited_here)),
+        (ROUTE, ((route.name, route.limits) for route in _limited_here(gateway))),
         (PLAN, ((plan.name, plan.limits) for plan in gateway.plans)),
     )
     for kind, items in owners:
         yield from (_Owned(kind, name, limit) for name, limits in items for limit in limits if limit.local)
+
+
+def _limited_here(gateway: Gateway) -> Iterator[Route]:
+    return (route for route in (*gateway.routes, *system_routes(gateway)) if route.limited_here)
 
 
 def _key(dimension: Dimension) -> str:

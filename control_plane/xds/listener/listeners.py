@@ -30,15 +30,19 @@ def shown_to_listeners(gateway: Gateway) -> Gateway:
 
     Listeners are made of this one, so what is left out here is out of their reach.
     """
+    native = any(issuer.native for issuer in gateway.jwt)
     return Gateway(
         listeners=gateway.listeners,
         upstreams=tuple(upstream for upstream in gateway.upstreams if upstream.required),
         routes=tuple(route for route in gateway.routes if _has_filters(route)),
-        jwt=(),
+        jwt=gateway.jwt if native else (),
         bearer_tokens=(),
         plans=gateway.plans,
-        consumers=(),
-        default_plan=None,
+        consumers=gateway.consumers if native else (),
+        default_plan=gateway.default_plan if native else None,
+        api_keys=gateway.api_keys,
+        mtls=gateway.mtls,
+        tokens=gateway.tokens,
     )
 
 

@@ -24,6 +24,8 @@ from control_plane.xds.routes.forward import forward
 from control_plane.xds.routes.headers import change_headers
 from control_plane.xds.routes.match import route_match
 from control_plane.xds.routes.refusals import refusal, refusals
+from control_plane.xds.routes.system import say_which_listener
+from control_plane.xds.system_routes import system_routes
 
 
 def route_configuration(gateway: Gateway) -> route_configuration_pb.RouteConfiguration:
@@ -61,7 +63,8 @@ class RouteTable:
         """The RouteConfiguration with all routes of the gateway, which its listeners share."""
         entries = [entry for route in gateway.routes for entry in self._entries(route)]
         hosts = _by_host(entries)
-        before = b"".join(field(route_pb.VirtualHost, "routes", serialized(item)) for item in refusals())
+        own = (*refusals(), *map(_system_route, system_routes(gateway)))
+        before = b"".join(field(route_pb.VirtualHost, "routes", serialized(item)) for item in own)
         after = field(route_pb.VirtualHost, "routes", serialized(refusal(names.NO_ROUTE)))
         virtual_hosts = (_virtual_host(domain, hosts, before, after) for domain in sorted(hosts))
         whole = route_configuration_pb.RouteConfiguration
@@ -103,6 +106,12 @@ def _virtual_host(domain: str, by_host: Mapping[str, list[_Entry]], before: byte
     taken = {entry.name: entry.held for host in covering_hosts(domain) for entry in by_host.get(host, ())}
     host = route_pb.VirtualHost(name=domain, domains=[domain])
     return b"".join((serialized(host), before, *taken.values(), after))
+
+
+def _system_route(route: Route) -> route_pb.Route:
+    built = _route(route)
+    say_which_listener(built)
+    return built
 
 
 def _route(route: Route) -> route_pb.Route:

@@ -1,5 +1,6 @@
 from authz_service.case import Case, Check, Denial
 from authz_service.identity import Grant
+from authz_service.keys import Stored
 from authz_service.pipeline import CHECKS, UNDECIDED, decide
 from authz_service.policy import parse_policy
 from authz_service.request import Ask, parse_ask
@@ -10,7 +11,7 @@ from tests.support.authz import BEARER, NOW, check_request, policy
 def case(*authorization: str) -> Case:
     ask = parse_ask(check_request([("authorization", value) for value in authorization]))
     assert isinstance(ask, Ask)
-    return Case(ask, parse_policy(policy().SerializeToString()), VerifiedTokens(lambda _result: None), NOW)
+    return Case(ask, parse_policy(policy().SerializeToString()), VerifiedTokens(lambda _result: None), Stored(), NOW)
 
 
 def test_a_verdict_keeps_what_was_found():

@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import grpc
 import pytest
@@ -8,8 +9,23 @@ from envoy.service.auth.v3 import external_auth_pb2 as auth_pb
 from authz_service.server import METHOD
 from service_kit.contract import AUTHZ_POLICY_NAME, AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE
 from service_kit.subscription import PolicyRejected
-from tests.support.authz import BEARER, ROUTE, Answer, Gate, bearer, check_request, gate, policy, signed
+from tests.support.authz import (
+    BEARER,
+    ISSUER,
+    ROUTE,
+    Answer,
+    Gate,
+    bearer,
+    check_request,
+    gate,
+    jwks,
+    policy,
+    rsa_issuer,
+    rsa_jwk,
+    signed,
+)
 
+FIRST_ID = "00000000-0000-4000-8000-000000000001"
 HEADERS = [("authorization", f"Bearer {BEARER}"), ("x-request-id", "r-1")]
 
 
@@ -84,6 +100,7 @@ def test_the_identity_is_in_the_metadata_too():
         "plan": "-",
         "key_id": "k1",
         "profile": "p1",
+        "decision_id": FIRST_ID,
     }
 
 
@@ -107,10 +124,13 @@ def test_a_decision_is_one_log_line():
     at.answer(check_request(HEADERS, {**ROUTE, "scopes": "a"}))
     at.answer(check_request([("x-request-id", "r-2")]))
 
+    ids = [line.pop("decision_id") for line in at.log_lines()]
     common = {"event": "decision", "route": "email"}
-    caller = {"subject": "default", "consumer": "default", "plan": "-", "kind": "bearer", "request_id": "r-1"}
-    nobody = {"subject": "-", "consumer": "-", "plan": "-", "kind": "-", "request_id": "r-2"}
-    assert at.log_lines() == [
+    caller = {"subject": "default", "consumer": "default", "plan": "-", "key_id": "default", "kind": "bearer"}
+    caller["request_id"] = "r-1"
+    nobody = {"subject": "-", "consumer": "-", "plan": "-", "key_id": "-", "kind": "-", "request_id": "r-2"}
+    assert len({UUID(id_) for id_ in ids}) == 3
+    assert [{key: line[key] for key in line if key != "decision_id"} for line in at.log_lines()] == [
         {**common, **caller, "level": "debug", "outcome": "allow"},
         {**common, **caller, "level": "info", "outcome": "deny", "code": "missing_scope", "reason": ""},
         {**common, **nobody, "level": "info", "outcome": "deny", "code": "missing_credential", "reason": ""},
@@ -127,6 +147,17 @@ def test_no_credential_is_ever_logged_or_answered(value: str):
 
     assert BEARER not in at.logged.getvalue()
     assert BEARER not in str(answer.message)
+
+
+def test_every_decision_has_an_id_of_its_own():
+    at = gate()
+    allowed, denied, skewed = at.present(BEARER), at.ask(), at.answer(b"\xff")
+
+    ids = [answer.metadata["decision_id"] for answer in (allowed, denied, skewed)]
+    assert len(set(ids)) == 3
+    assert ids == [line["decision_id"] for line in at.log_lines()]
+    shown = [answer.headers.get("x-tollgate-decision-id") for answer in (allowed, denied, skewed)]
+    assert shown == [None, *ids[1:]]
 
 
 def test_decisions_are_counted():
@@ -190,3 +221,38 @@ async def test_other_methods_do_not_exist(channel: grpc.aio.Channel):
         await channel.unary_unary(METHOD + "s")(b"")
 
     assert error.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_token_with_a_key_that_is_new_is_judged_again():
+    """Once, by the policy that came meanwhile; nothing of the first verdict is told."""
+    at = gate(policy(jwt=[rsa_issuer(fetched=True, jwks=jwks(rsa_jwk("k1"), rsa_jwk("k2")))]))
+    asked: list[str] = []
+
+    async def newer(issuer: str) -> bool:
+        asked.append(issuer)
+        at.apply(policy(jwt=[rsa_issuer(fetched=True, jwks=jwks(rsa_jwk("k3")))]))
+        return True
+
+    at.service._newer_keys = newer
+    fresh = check_request([("authorization", f"Bearer {signed({'kid': 'k3'}, key='k3')}")])
+    gone = check_request([("authorization", f"Bearer {signed({'kid': 'k1'})}")])
+
+    assert Answer(auth_pb.CheckResponse.FromString(await at.service.answer_by_newest_keys(fresh))).allowed
+    assert (
+        Answer(auth_pb.CheckResponse.FromString(await at.service.answer_by_newest_keys(gone))).code == "invalid_token"
+    )
+    assert asked == [ISSUER, ISSUER]
+    assert at.count("tollgate_authz_decisions_total", outcome="allow", code="ok") == 1
+    assert at.count("tollgate_authz_decisions_total", outcome="deny", code="invalid_token") == 1
+
+
+async def test_a_fault_in_asking_is_a_refusal():
+    at = gate(policy(jwt=[rsa_issuer(fetched=True, jwks=jwks(rsa_jwk("k1"), rsa_jwk("k2")))]))
+
+    async def newer(_issuer: str) -> bool:
+        raise ZeroDivisionError
+
+    at.service._newer_keys = newer
+    request = check_request([("authorization", f"Bearer {signed({'kid': 'new'})}")])
+
+    assert Answer(auth_pb.CheckResponse.FromString(await at.service.answer_by_newest_keys(request))).status == 503

@@ -56,6 +56,15 @@ def test_settings_of_the_environment() -> None:
     assert (found.envoy_binary, found.targets, found.wiring.access_log) == (None, (), "/dev/stdout")
 
 
+def test_tokens_are_issued_on_a_socket_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert settings(NEEDED, {}).wiring.oauth is None
+    assert settings((*NEEDED, "--oauth", "unix:/o"), {}).wiring.oauth == UnixEndpoint(Path("/o"))
+
+    with pytest.raises(SystemExit):
+        settings((*NEEDED, "--oauth", "127.0.0.1:1"), {})
+    assert "in the clear" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [

@@ -19,6 +19,7 @@ EXAMPLES = ROOT / "examples"
 ENVIRON = {
     "GATEWAY_BEARER_TOKEN": "a-bearer-token-for-tests",
     "JWT_SECRET": "an-hmac-secret-of-at-least-thirty-two-bytes",
+    "TOLLGATE_KEY_PEPPER": "a-pepper-of-at-least-thirty-two-bytes",
     "VENDOR_API_KEY": "a-key-of-a-vendor",
 }
 

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from uuid import UUID
 
 import pytest
 from envoy.config.route.v3 import route_components_pb2 as route_pb
@@ -41,7 +42,14 @@ def gateway() -> Gateway:
             identity=IDENTITY,
             plans={"free": {"limits": [{"requests": "60/minute"}]}},
             routes=[
-                private(require={"scopes": ["mail.send", "mail.read"], "roles": ["admin", "user"]}),
+                private(
+                    require={
+                        "scopes": ["mail.send", "mail.read"],
+                        "roles": ["admin", "user"],
+                        "plans": ["free"],
+                        "mode": "report",
+                    }
+                ),
                 route("public", "/public", limits=[{"requests": "1/second", "per": "ip"}]),
             ],
         )
@@ -79,7 +87,7 @@ def test_every_kind_of_credential_of_the_language_is_known_to_the_authorizer() -
 
 
 def written_headers(grant: Grant) -> dict[str, str]:
-    response = auth_pb.CheckResponse.FromString(allowed(grant, "p-1"))
+    response = auth_pb.CheckResponse.FromString(allowed(grant, "p-1", str(UUID(int=1))))
     return {item.header.key: item.header.value for item in response.ok_response.headers}
 
 
@@ -136,7 +144,8 @@ def test_what_clients_may_bring(name: str, expected: bool) -> None:
 
 def test_the_authorizer_may_set_what_it_sets() -> None:
     headers = [*written_headers(GRANT), "authorization"]
-    assert [name for name in headers if not re.fullmatch(ext_authz.HEADERS_CHANGED, name)] == []
+    pattern = "|".join(ext_authz.HEADERS_CHANGED)
+    assert [name for name in headers if not re.fullmatch(pattern, name)] == []
 
 
 def descriptors(name: str, metadata: dict[str, str], address: str) -> list[Any]:

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -6,7 +7,15 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 
-from service_kit.verification_keys import LARGEST_SET, UnusableKeys, jwks_keys, secret_keys
+from service_kit.verification_keys import (
+    LARGEST_SET,
+    UnusableKeys,
+    jwks_keys,
+    public_jwks,
+    secret_keys,
+    stamped_jwks,
+    usable_jwks,
+)
 from tests.support.authz import SECRET, ec_jwk, jwks, rsa_jwk, rsa_key, unpadded
 
 RS256 = ["RS256"]
@@ -170,3 +179,64 @@ def test_a_single_key_without_a_name_takes_any():
 def test_neither_secret_nor_key_shows_in_a_repr():
     assert "shared" not in repr(secret_keys(SECRET, ["HS256"]))
     assert "key_data" not in repr(jwks_keys(jwks(rsa_jwk()), RS256))
+
+
+def entries(text: str) -> list[dict[str, Any]]:
+    return json.loads(text)["keys"]
+
+
+def test_a_set_has_one_spelling():
+    one = jwks(rsa_jwk("k2", x5c=["MIIB"]), ec_jwk("e1"), rsa_jwk("k1"), {"kty": "NEW", "kid": "n"})
+    other = jwks(rsa_jwk("k1"), rsa_jwk("k2", d="PRIVATE"), rsa_jwk("k1"), ec_jwk("e1"), rsa_jwk("k3", use="enc"))
+
+    assert public_jwks(one) == public_jwks(other)
+    assert public_jwks(public_jwks(one)) == public_jwks(one)
+    assert "PRIVATE" not in public_jwks(other)
+
+
+@pytest.mark.parametrize(
+    "published", [public_jwks, lambda text: usable_jwks(text, RS256), lambda text: stamped_jwks(text, RS256)]
+)
+def test_a_published_set_holds_no_secret(published: Callable[[str], str]):
+    with pytest.raises(UnusableKeys, match="symmetric"):
+        published(jwks(rsa_jwk(), {"kty": "oct", "k": "c2VjcmV0", "alg": "HS256"}))
+
+
+@pytest.mark.parametrize(
+    ("algorithms", "alg"), [(["RS256"], "RS256"), (["RS256", "ES256"], "RS256"), (["RS256", "PS256"], None)]
+)
+def test_a_key_without_an_algorithm_gets_the_only_one(algorithms: list[str], alg: str | None):
+    (key,) = entries(usable_jwks(jwks(rsa_jwk()), algorithms))
+
+    assert key.get("alg") == alg
+
+
+def test_a_stamped_set_names_the_algorithm_of_every_entry():
+    found = entries(
+        stamped_jwks(jwks(rsa_jwk("k1"), ec_jwk("e1"), rsa_jwk("k2", alg="PS256")), ["RS256", "PS256", "ES256"])
+    )
+
+    assert sorted((key["kid"], key["alg"]) for key in found) == [
+        ("e1", "ES256"), ("k1", "PS256"), ("k1", "RS256"), ("k2", "PS256"),
+    ]  # fmt: skip
+
+
+def test_what_is_usable_is_what_the_authorizer_takes():
+    """Also of as many keys as there may be, each for several algorithms."""
+    algorithms = ["RS256", "RS512", "PS256"]
+
+    assert len(jwks_keys(usable_jwks(many(100), algorithms), algorithms).keys) == 100
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        rsa_jwk("k2", n="AQAB"),
+        rsa_jwk("k2", n=7),
+        rsa_jwk("k2", e=None),
+        rsa_jwk("k2", kid=7),
+        rsa_jwk("k2", kid="é" * 99),
+    ],
+)
+def test_a_key_that_somebody_else_got_wrong_costs_itself(broken: dict[str, Any]):
+    assert [key["kid"] for key in entries(usable_jwks(jwks(broken, rsa_jwk("k1")), RS256))] == ["k1"]

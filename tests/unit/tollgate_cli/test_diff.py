@@ -1,6 +1,7 @@
 """`tollgate diff`: against a control plane that says what it runs, and against another file."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from control_plane.compile import compile_file, snapshots
+from control_plane.compile import compile_file, snapshots, with_fetched
+from control_plane.config.key_sets import key_set_name
 from control_plane.operations.described import hashing_key, running
 from control_plane.snapshot import Release
 from control_plane.xds.names import ENDPOINTS_TYPE
+from tests.support.authz import jwks, rsa_jwk
 from tests.support.compiled import TOKEN as SECRET
 from tests.support.compiled import WIRING, config, private, route
 from tests.support.operations import ENVOY, TOKEN, StandIn, state_of
@@ -36,9 +39,9 @@ def file(folder: Path, name: str, content: Any) -> Path:
     return at
 
 
-def gateway(folder: Path, content: Any) -> StandIn:
+def gateway(folder: Path, content: Any, sets: Mapping[str, bytes] | None = None) -> StandIn:
     """A control plane that runs this, with one Envoy that has its endpoints."""
-    checked = compile_file(file(folder, "live.yaml", content), {})
+    checked = with_fetched(compile_file(file(folder, "live.yaml", content), {}), sets or {})
     release = Release(*snapshots(checked.gateway, WIRING))
     held = {ENDPOINTS_TYPE: next(iter(ENVOY.types.values()))}
     node = type(ENVOY)("e1", ENVOY.cluster, "delta", 0.0, converged=True, group="edge", types=held)
@@ -154,3 +157,16 @@ def test_long_lists_are_counted(tmp_path: Path) -> None:
 
     assert "  routes: r00 (by upstreams.email), r01" in result.stdout
     assert "r09 (by upstreams.email) and 4 more" in result.stdout
+
+
+def test_keys_that_the_gateway_has_fetched_are_no_difference(tmp_path: Path) -> None:
+    """Who compares has fetched none."""
+    accounts = {"name": "a", "issuer": "https://a.example.com", "audiences": ["g"], "algorithms": ["RS256"]}
+    content = config(routes=[route()], identity={"jwt": [accounts]})
+    sets = {key_set_name("https://a.example.com", None): jwks(rsa_jwk()).encode()}
+    with state_of(gateway(tmp_path, content, sets)) as folder:
+        same = tollgate("diff", file(tmp_path, "same.yaml", content), "--state-dir", folder)
+        other = tollgate("diff", file(tmp_path, "new.yaml", {**content, "identity": {}}), "--state-dir", folder)
+
+    assert (same.exit_code, other.exit_code) == (0, 3), same.output
+    assert "- identity.jwt.a" in other.stdout

@@ -80,7 +80,7 @@ def test_a_token_is_verified_once():
     at = gate()
     answers = [at.present(signed()) for _ in range(3)]
 
-    assert [answer.message for answer in answers[1:]] == [answers[0].message] * 2
+    assert [answer.headers for answer in answers[1:]] == [answers[0].headers] * 2
     assert at.count("tollgate_authz_token_cache_total", result="miss") == 1
     assert at.count("tollgate_authz_token_cache_total", result="hit") == 2
 

@@ -1,5 +1,7 @@
 """With no file at all the environment describes the gateway, and every mistake names its variable."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -7,7 +9,7 @@ from control_plane.compile import compile_file, snapshots
 from control_plane.config import preset
 from control_plane.config.errors import InvalidConfig
 from control_plane.config.load import Loaded, load
-from control_plane.config.model import Config
+from control_plane.config.model import ApiKeys, Config
 from control_plane.render import rendered
 from service_kit.endpoint import TcpEndpoint
 from tests.support.compiled import WIRING
@@ -19,6 +21,9 @@ ODD = ['"', "'", "}", "]", "\n", "{", "${HOME}", "$${", "${", "*a", "&a", "!!str
 
 def loaded(**environ: str) -> Loaded:
     return load(None, {"GATEWAY_BEARER_TOKEN": TOKEN, **environ})
+
+
+EMPTY = loaded().config
 
 
 def mistakes(**environ: str) -> list[str]:
@@ -46,7 +51,8 @@ def test_a_token_is_enough():
         ("openai", "/v1/*", None),
         ("ollama", "/api/*", None),
     ]
-    assert config.defaults.auth == ("bearer",)
+    assert config.defaults.auth == ("api_key", "bearer")
+    assert config.identity.api_keys == ApiKeys()
     assert {(route.timeout, route.streaming, route.body_limit) for route in config.routes} == {(300.0, True, 2**24)}
     assert config.identity.bearer_tokens[0].token.get_secret_value() == TOKEN
     assert (found.warnings, dict(found.files)) == ((), {})
@@ -63,8 +69,8 @@ def test_every_route_asks_for_the_token():
     }
 
     assert {name: settings["context_extensions"]["accept"] for name, settings in accepted.items()} == {
-        "openai": "bearer",
-        "ollama": "bearer",
+        "openai": "api_key bearer",
+        "ollama": "api_key bearer",
     }
 
 
@@ -130,18 +136,32 @@ def test_no_value_is_more_than_a_value(name, odd):
     if (found := config_or_names(**{name: value, "HOME": "/root"})) == {name}:
         return
 
-    assert name == "OLLAMA_BASE_URL"
+    part = {"OLLAMA_BASE_URL": "upstreams", "USER_DB_PATH": "identity"}[name]
     assert found.upstreams.keys() == {"ollama"}
-    assert found.model_copy(update={"upstreams": {}}) == loaded().config.model_copy(update={"upstreams": {}})
-    assert "/root" not in repr(found.upstreams)
+    assert found.identity.model_copy(update={"api_keys": None}) == EMPTY.identity.model_copy(update={"api_keys": None})
+    assert found.model_copy(update={part: None}) == EMPTY.model_copy(update={part: None})
+    assert "/root" not in f"{found.upstreams} {found.identity.api_keys.store.get_secret_value()}"
 
 
 def test_variables_without_effect_are_warned_of():
     found = loaded(USER_DB_PATH="/data/users.db", MEMORY_V2_ENABLED="true", MEMORY_DB_PATH="/data/memory.db")
 
-    assert [warning.partition(" ")[0] for warning in found.warnings] == [
-        "USER_DB_PATH", "MEMORY_V2_ENABLED", "MEMORY_DB_PATH",
-    ]  # fmt: skip
+    assert [warning.partition(" ")[0] for warning in found.warnings] == ["MEMORY_V2_ENABLED", "MEMORY_DB_PATH"]
+
+
+@pytest.mark.parametrize(
+    ("path", "store"),
+    [("/data/users.db", "sqlite:///data/users.db"), ("users.db", f"sqlite://{Path.cwd()}/users.db"), ("", "")],
+    ids=["absolute", "relative", "unset"],
+)
+def test_the_database_of_users_is_a_path(path, store):
+    assert loaded(USER_DB_PATH=path).config.identity.api_keys.store.get_secret_value() == store
+
+
+@pytest.mark.parametrize("path", ["/data/", "/data/users.db?mode=ro", "/data/users#1"])
+def test_a_path_that_is_none_of_a_file(path):
+    with pytest.raises(InvalidConfig, match=r"USER_DB_PATH: .* is no path of a file"):
+        loaded(USER_DB_PATH=path)
 
 
 def test_what_is_in_use_is_told_without_the_token():

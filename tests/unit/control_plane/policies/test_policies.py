@@ -1,5 +1,6 @@
 """What the services are told: everything they must know, and nothing they would refuse."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from authz_service.policy import parse_policy
 from control_plane.compile import compile_file, snapshots
 from control_plane.config.errors import InvalidConfig
+from control_plane.ir.model import Secret
 from control_plane.policies.authz import authz_policy
 from control_plane.policies.limits import limit_set, limited
 from ratelimit_service.policy import PolicyTable
@@ -16,12 +18,18 @@ from tests.support.compiled import IDENTITY, JWT_SECRET, TOKEN, WIRING, compiled
 GOLDEN = Path(__file__).resolve().parents[3] / "golden"
 # A case with errors.txt is one that the compiler refuses; it has no policy.
 CASES = sorted(path.parent for path in GOLDEN.rglob("in.yaml") if not (path.parent / "errors.txt").exists())
-ENVIRON = {"JWT_SECRET": "a-secret-of-at-least-thirty-two-bytes", "BEARER_TOKEN": "a-bearer-token-for-tests"}
+ENVIRON = {
+    "JWT_SECRET": "a-secret-of-at-least-thirty-two-bytes",
+    "BEARER_TOKEN": "a-bearer-token-for-tests",
+    "TOLLGATE_KEY_PEPPER": "a-pepper-of-at-least-thirty-two-bytes",
+}
+# Of a control plane that runs: it has made a pepper.
+RUNNING = replace(WIRING, key_pepper=Secret(b"a-pepper-of-at-least-thirty-two-bytes"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: str(path.relative_to(GOLDEN)))
 def test_the_services_accept_what_is_compiled(case: Path) -> None:
-    _, policies = snapshots(compile_file(case / "in.yaml", ENVIRON).gateway, WIRING)
+    _, policies = snapshots(compile_file(case / "in.yaml", ENVIRON).gateway, RUNNING)
     limits = {name: item.body for name, item in policies.of(LIMIT_SET_TYPE).items()}
 
     table = PolicyTable()

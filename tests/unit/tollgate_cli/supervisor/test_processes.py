@@ -28,7 +28,7 @@ def test_every_process_is_there_and_is_stopped():
         pytest.param(
             "control_plane",
             "control_plane g.yaml --xds unix:/s/run/xds.sock --state-dir /s --authz unix:/s/run/authz.sock"
-            " --ratelimit unix:/s/run/ratelimit.sock --access-log /s/logs/access.log"
+            " --ratelimit unix:/s/run/ratelimit.sock --oauth unix:/s/run/oauth.sock --access-log /s/logs/access.log"
             " --envoy-admin unix:/s/run/envoy.sock --scrape authz=unix:/s/run/authz-metrics.sock"
             " --scrape ratelimit=unix:/s/run/ratelimit-metrics.sock --envoy-binary /opt/envoy",
             id="control plane",
@@ -36,7 +36,7 @@ def test_every_process_is_there_and_is_stopped():
         pytest.param(
             "authz",
             "authz_service --listen unix:/s/run/authz.sock --control-plane unix:/s/run/xds.sock --state-dir /s"
-            " --metrics unix:/s/run/authz-metrics.sock",
+            " --metrics unix:/s/run/authz-metrics.sock --http unix:/s/run/oauth.sock",
             id="authz",
         ),
         pytest.param(

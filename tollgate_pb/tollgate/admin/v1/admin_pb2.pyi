@@ -27,14 +27,28 @@ class GetRunningRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReport(_message.Message):
-    __slots__ = ("configuration", "nodes", "problems")
+    __slots__ = ("configuration", "nodes", "problems", "identities")
     CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    IDENTITIES_FIELD_NUMBER: _ClassVar[int]
     configuration: ConfigurationReport
     nodes: _containers.RepeatedCompositeFieldContainer[NodeReport]
     problems: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, configuration: _Optional[_Union[ConfigurationReport, _Mapping]] = ..., nodes: _Optional[_Iterable[_Union[NodeReport, _Mapping]]] = ..., problems: _Optional[_Iterable[str]] = ...) -> None: ...
+    identities: IdentitiesReport
+    def __init__(self, configuration: _Optional[_Union[ConfigurationReport, _Mapping]] = ..., nodes: _Optional[_Iterable[_Union[NodeReport, _Mapping]]] = ..., problems: _Optional[_Iterable[str]] = ..., identities: _Optional[_Union[IdentitiesReport, _Mapping]] = ...) -> None: ...
+
+class IdentitiesReport(_message.Message):
+    __slots__ = ("store", "consumers", "keys", "trouble")
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    CONSUMERS_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    TROUBLE_FIELD_NUMBER: _ClassVar[int]
+    store: str
+    consumers: int
+    keys: int
+    trouble: str
+    def __init__(self, store: _Optional[str] = ..., consumers: _Optional[int] = ..., keys: _Optional[int] = ..., trouble: _Optional[str] = ...) -> None: ...
 
 class ConfigurationReport(_message.Message):
     __slots__ = ("source", "live_since", "digest", "number", "errors", "held_back", "rolled_back", "restored")
@@ -189,7 +203,7 @@ class RollbackResult(_message.Message):
     def __init__(self, number: _Optional[int] = ..., digest: _Optional[str] = ..., held: _Optional[bool] = ..., errors: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Running(_message.Message):
-    __slots__ = ("elements", "types", "wiring", "nodes")
+    __slots__ = ("elements", "types", "wiring", "nodes", "key_sets")
     class ElementsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -204,15 +218,24 @@ class Running(_message.Message):
         key: str
         value: ServedType
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[ServedType, _Mapping]] = ...) -> None: ...
+    class KeySetsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ELEMENTS_FIELD_NUMBER: _ClassVar[int]
     TYPES_FIELD_NUMBER: _ClassVar[int]
     WIRING_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
+    KEY_SETS_FIELD_NUMBER: _ClassVar[int]
     elements: _containers.MessageMap[str, Element]
     types: _containers.MessageMap[str, ServedType]
     wiring: WiringReport
     nodes: _containers.RepeatedCompositeFieldContainer[NodeReport]
-    def __init__(self, elements: _Optional[_Mapping[str, Element]] = ..., types: _Optional[_Mapping[str, ServedType]] = ..., wiring: _Optional[_Union[WiringReport, _Mapping]] = ..., nodes: _Optional[_Iterable[_Union[NodeReport, _Mapping]]] = ...) -> None: ...
+    key_sets: _containers.ScalarMap[str, str]
+    def __init__(self, elements: _Optional[_Mapping[str, Element]] = ..., types: _Optional[_Mapping[str, ServedType]] = ..., wiring: _Optional[_Union[WiringReport, _Mapping]] = ..., nodes: _Optional[_Iterable[_Union[NodeReport, _Mapping]]] = ..., key_sets: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Element(_message.Message):
     __slots__ = ("keys", "uses", "where")
@@ -253,17 +276,19 @@ class ResourceVersion(_message.Message):
     def __init__(self, version: _Optional[str] = ..., groups: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WiringReport(_message.Message):
-    __slots__ = ("authz", "ratelimit", "access_log", "tls_certificate", "tls_private_key", "tls_authority")
+    __slots__ = ("authz", "ratelimit", "access_log", "tls_certificate", "tls_private_key", "tls_authority", "oauth")
     AUTHZ_FIELD_NUMBER: _ClassVar[int]
     RATELIMIT_FIELD_NUMBER: _ClassVar[int]
     ACCESS_LOG_FIELD_NUMBER: _ClassVar[int]
     TLS_CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     TLS_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
     TLS_AUTHORITY_FIELD_NUMBER: _ClassVar[int]
+    OAUTH_FIELD_NUMBER: _ClassVar[int]
     authz: str
     ratelimit: str
     access_log: str
     tls_certificate: str
     tls_private_key: str
     tls_authority: str
-    def __init__(self, authz: _Optional[str] = ..., ratelimit: _Optional[str] = ..., access_log: _Optional[str] = ..., tls_certificate: _Optional[str] = ..., tls_private_key: _Optional[str] = ..., tls_authority: _Optional[str] = ...) -> None: ...
+    oauth: str
+    def __init__(self, authz: _Optional[str] = ..., ratelimit: _Optional[str] = ..., access_log: _Optional[str] = ..., tls_certificate: _Optional[str] = ..., tls_private_key: _Optional[str] = ..., tls_authority: _Optional[str] = ..., oauth: _Optional[str] = ...) -> None: ...

@@ -24,27 +24,43 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftollgate/policy/v1/policy.proto\x12\x12tollgate.policy.v1\"\xc7\x01\n\x0b\x41uthzPolicy\x12*\n\x03jwt\x18\x01 \x03(\x0b\x32\x1d.tollgate.policy.v1.JwtIssuer\x12\x36\n\rbearer_tokens\x18\x02 \x03(\x0b\x32\x1f.tollgate.policy.v1.BearerToken\x12/\n\tconsumers\x18\x03 \x03(\x0b\x32\x1c.tollgate.policy.v1.Consumer\x12\r\n\x05plans\x18\x04 \x03(\t\x12\x14\n\x0c\x64\x65\x66\x61ult_plan\x18\x05 \x01(\t\"\xed\x01\n\tJwtIssuer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06issuer\x18\x02 \x01(\t\x12\x11\n\taudiences\x18\x03 \x03(\t\x12\x12\n\nalgorithms\x18\x04 \x03(\t\x12\x10\n\x06secret\x18\x05 \x01(\x0cH\x00\x12\x0e\n\x04jwks\x18\x06 \x01(\tH\x00\x12*\n\x06\x63laims\x18\x07 \x01(\x0b\x32\x1a.tollgate.policy.v1.Claims\x12\x16\n\x0eleeway_seconds\x18\x08 \x01(\r\x12\x1c\n\x14max_lifetime_seconds\x18\t \x01(\r\x12\x0f\n\x07\x66orward\x18\n \x01(\x08\x42\x06\n\x04keys\"h\n\x06\x43laims\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x03 \x01(\t\x12\x0c\n\x04plan\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x01(\t\x12\r\n\x05roles\x18\x06 \x01(\t\"\x9c\x01\n\x0b\x42\x65\x61rerToken\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06tenant\x18\x04 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x05 \x01(\t\x12\x0c\n\x04plan\x18\x06 \x01(\t\x12\x0e\n\x06scopes\x18\x07 \x03(\t\x12\r\n\x05roles\x18\x08 \x03(\t\x12\x0f\n\x07\x66orward\x18\t \x01(\x08\"6\n\x08\x43onsumer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04plan\x18\x03 \x01(\t\"5\n\x08LimitSet\x12)\n\x06limits\x18\x01 \x03(\x0b\x32\x19.tollgate.policy.v1.Limit\"i\n\x05Limit\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08requests\x18\x02 \x01(\x04\x12\x16\n\x0eperiod_seconds\x18\x03 \x01(\r\x12*\n\x03per\x18\x04 \x03(\x0e\x32\x1d.tollgate.policy.v1.Dimension*\x92\x01\n\tDimension\x12\x19\n\x15\x44IMENSION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44IMENSION_SUBJECT\x10\x01\x12\x14\n\x10\x44IMENSION_TENANT\x10\x02\x12\x16\n\x12\x44IMENSION_CONSUMER\x10\x03\x12\x10\n\x0c\x44IMENSION_IP\x10\x04\x12\x13\n\x0f\x44IMENSION_ROUTE\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftollgate/policy/v1/policy.proto\x12\x12tollgate.policy.v1\"\x93\x03\n\x0b\x41uthzPolicy\x12*\n\x03jwt\x18\x01 \x03(\x0b\x32\x1d.tollgate.policy.v1.JwtIssuer\x12\x36\n\rbearer_tokens\x18\x02 \x03(\x0b\x32\x1f.tollgate.policy.v1.BearerToken\x12/\n\tconsumers\x18\x03 \x03(\x0b\x32\x1c.tollgate.policy.v1.Consumer\x12\r\n\x05plans\x18\x04 \x03(\t\x12\x14\n\x0c\x64\x65\x66\x61ult_plan\x18\x05 \x01(\t\x12\x34\n\x08\x61pi_keys\x18\x06 \x01(\x0b\x32\".tollgate.policy.v1.ApiKeySettings\x12\x31\n\rdeclared_keys\x18\x07 \x03(\x0b\x32\x1a.tollgate.policy.v1.ApiKey\x12.\n\x04mtls\x18\x08 \x01(\x0b\x32 .tollgate.policy.v1.MtlsSettings\x12\x31\n\x06tokens\x18\t \x01(\x0b\x32!.tollgate.policy.v1.GatewayTokens\"_\n\rGatewayTokens\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x11\n\taudiences\x18\x02 \x03(\t\x12\x18\n\x10lifetime_seconds\x18\x03 \x01(\r\x12\x11\n\tlisteners\x18\x04 \x03(\t\";\n\x0bSigningKeys\x12,\n\x04keys\x18\x01 \x03(\x0b\x32\x1e.tollgate.policy.v1.SigningKey\"5\n\nSigningKey\x12\x13\n\x0bprivate_key\x18\x01 \x01(\x0c\x12\x12\n\nsigns_from\x18\x02 \x01(\x03\"\x8c\x02\n\tJwtIssuer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06issuer\x18\x02 \x01(\t\x12\x11\n\taudiences\x18\x03 \x03(\t\x12\x12\n\nalgorithms\x18\x04 \x03(\t\x12\x10\n\x06secret\x18\x05 \x01(\x0cH\x00\x12\x0e\n\x04jwks\x18\x06 \x01(\tH\x00\x12*\n\x06\x63laims\x18\x07 \x01(\x0b\x32\x1a.tollgate.policy.v1.Claims\x12\x16\n\x0eleeway_seconds\x18\x08 \x01(\r\x12\x1c\n\x14max_lifetime_seconds\x18\t \x01(\r\x12\x0f\n\x07\x66orward\x18\n \x01(\x08\x12\x0f\n\x07\x66\x65tched\x18\x0b \x01(\x08\x12\x0c\n\x04type\x18\x0c \x01(\tB\x06\n\x04keys\"h\n\x06\x43laims\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x03 \x01(\t\x12\x0c\n\x04plan\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x01(\t\x12\r\n\x05roles\x18\x06 \x01(\t\"\x9c\x01\n\x0b\x42\x65\x61rerToken\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06tenant\x18\x04 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x05 \x01(\t\x12\x0c\n\x04plan\x18\x06 \x01(\t\x12\x0e\n\x06scopes\x18\x07 \x03(\t\x12\r\n\x05roles\x18\x08 \x03(\t\x12\x0f\n\x07\x66orward\x18\t \x01(\x08\"{\n\x0e\x41piKeySettings\x12\x0f\n\x07headers\x18\x01 \x03(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x0e\n\x06\x63ookie\x18\x03 \x01(\t\x12\x0e\n\x06pepper\x18\x04 \x01(\x0c\x12\x0f\n\x07\x66orward\x18\x05 \x01(\x08\x12\x18\n\x10report_addresses\x18\x06 \x01(\x08\"\x85\x01\n\x06\x41piKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\x12\x10\n\x08\x63onsumer\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\r\n\x05roles\x18\x05 \x03(\t\x12\x11\n\tallow_ips\x18\x06 \x03(\t\x12\x0f\n\x07\x65xpires\x18\x07 \x01(\x03\x12\x0c\n\x04plan\x18\x08 \x01(\t\"u\n\x0cMtlsSettings\x12\x34\n\x07subject\x18\x01 \x01(\x0e\x32#.tollgate.policy.v1.CertificateName\x12/\n\x07\x63lients\x18\x02 \x03(\x0b\x32\x1e.tollgate.policy.v1.MtlsClient\"i\n\nMtlsClient\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x03 \x01(\t\x12\x0c\n\x04plan\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12\r\n\x05roles\x18\x06 \x03(\t\"6\n\x08\x43onsumer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04plan\x18\x03 \x01(\t\"5\n\x08LimitSet\x12)\n\x06limits\x18\x01 \x03(\x0b\x32\x19.tollgate.policy.v1.Limit\"i\n\x05Limit\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08requests\x18\x02 \x01(\x04\x12\x16\n\x0eperiod_seconds\x18\x03 \x01(\r\x12*\n\x03per\x18\x04 \x03(\x0e\x32\x1d.tollgate.policy.v1.Dimension*\x8c\x01\n\x0f\x43\x65rtificateName\x12 \n\x1c\x43\x45RTIFICATE_NAME_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43\x45RTIFICATE_NAME_SPIFFE\x10\x01\x12\x18\n\x14\x43\x45RTIFICATE_NAME_DNS\x10\x02\x12 \n\x1c\x43\x45RTIFICATE_NAME_COMMON_NAME\x10\x03*\x92\x01\n\tDimension\x12\x19\n\x15\x44IMENSION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44IMENSION_SUBJECT\x10\x01\x12\x14\n\x10\x44IMENSION_TENANT\x10\x02\x12\x16\n\x12\x44IMENSION_CONSUMER\x10\x03\x12\x10\n\x0c\x44IMENSION_IP\x10\x04\x12\x13\n\x0f\x44IMENSION_ROUTE\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tollgate.policy.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DIMENSION']._serialized_start=981
-  _globals['_DIMENSION']._serialized_end=1127
+  _globals['_CERTIFICATENAME']._serialized_start=1916
+  _globals['_CERTIFICATENAME']._serialized_end=2056
+  _globals['_DIMENSION']._serialized_start=2059
+  _globals['_DIMENSION']._serialized_end=2205
   _globals['_AUTHZPOLICY']._serialized_start=56
-  _globals['_AUTHZPOLICY']._serialized_end=255
-  _globals['_JWTISSUER']._serialized_start=258
-  _globals['_JWTISSUER']._serialized_end=495
-  _globals['_CLAIMS']._serialized_start=497
-  _globals['_CLAIMS']._serialized_end=601
-  _globals['_BEARERTOKEN']._serialized_start=604
-  _globals['_BEARERTOKEN']._serialized_end=760
-  _globals['_CONSUMER']._serialized_start=762
-  _globals['_CONSUMER']._serialized_end=816
-  _globals['_LIMITSET']._serialized_start=818
-  _globals['_LIMITSET']._serialized_end=871
-  _globals['_LIMIT']._serialized_start=873
-  _globals['_LIMIT']._serialized_end=978
+  _globals['_AUTHZPOLICY']._serialized_end=459
+  _globals['_GATEWAYTOKENS']._serialized_start=461
+  _globals['_GATEWAYTOKENS']._serialized_end=556
+  _globals['_SIGNINGKEYS']._serialized_start=558
+  _globals['_SIGNINGKEYS']._serialized_end=617
+  _globals['_SIGNINGKEY']._serialized_start=619
+  _globals['_SIGNINGKEY']._serialized_end=672
+  _globals['_JWTISSUER']._serialized_start=675
+  _globals['_JWTISSUER']._serialized_end=943
+  _globals['_CLAIMS']._serialized_start=945
+  _globals['_CLAIMS']._serialized_end=1049
+  _globals['_BEARERTOKEN']._serialized_start=1052
+  _globals['_BEARERTOKEN']._serialized_end=1208
+  _globals['_APIKEYSETTINGS']._serialized_start=1210
+  _globals['_APIKEYSETTINGS']._serialized_end=1333
+  _globals['_APIKEY']._serialized_start=1336
+  _globals['_APIKEY']._serialized_end=1469
+  _globals['_MTLSSETTINGS']._serialized_start=1471
+  _globals['_MTLSSETTINGS']._serialized_end=1588
+  _globals['_MTLSCLIENT']._serialized_start=1590
+  _globals['_MTLSCLIENT']._serialized_end=1695
+  _globals['_CONSUMER']._serialized_start=1697
+  _globals['_CONSUMER']._serialized_end=1751
+  _globals['_LIMITSET']._serialized_start=1753
+  _globals['_LIMITSET']._serialized_end=1806
+  _globals['_LIMIT']._serialized_start=1808
+  _globals['_LIMIT']._serialized_end=1913
 # @@protoc_insertion_point(module_scope)

@@ -1,10 +1,14 @@
 """How our own services are reached, and that none is called that is not well."""
 
-import pytest
+from pathlib import Path
 
-from control_plane.xds.clusters.services import service_clusters
+import pytest
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as http_options_pb
+
+from control_plane.xds.clusters.protocol import HTTP_OPTIONS
+from control_plane.xds.clusters.services import oauth_cluster, service_clusters
 from control_plane.xds.wiring import Wiring
-from service_kit.endpoint import parse_endpoint
+from service_kit.endpoint import parse_endpoint, unix_endpoint
 
 
 @pytest.mark.parametrize(
@@ -32,3 +36,15 @@ def test_a_service_that_is_not_healthy_is_not_called() -> None:
         assert cluster.common_lb_config.healthy_panic_threshold.value == 0
         assert cluster.common_lb_config.HasField("healthy_panic_threshold")
         assert cluster.health_checks[0].no_traffic_interval == cluster.health_checks[0].interval
+
+
+def test_tokens_are_asked_for_over_a_socket_and_few_at_once() -> None:
+    """An authorizer that signs for a crowd would decide late."""
+    cluster = oauth_cluster(unix_endpoint(Path("/run/oauth.sock")))
+    options = http_options_pb.HttpProtocolOptions()
+    cluster.typed_extension_protocol_options[HTTP_OPTIONS].Unpack(options)
+
+    assert cluster.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.pipe.path == "/run/oauth.sock"
+    assert cluster.circuit_breakers.thresholds[0].max_requests.value == 256
+    assert options.explicit_http_config.HasField("http_protocol_options")
+    assert 0 < options.common_http_protocol_options.idle_timeout.ToTimedelta().total_seconds() < 5

@@ -1,0 +1,3 @@
+from bench.keys.main import main
+
+main()

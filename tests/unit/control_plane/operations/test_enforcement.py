@@ -1,0 +1,140 @@
+"""What `tollgate explain` says is what the compiled gateway does: filters that are there, in their order."""
+
+import json
+from typing import Any
+
+import pytest
+from google.protobuf.any_pb2 import Any as ProtoAny
+
+from control_plane.ir.model import Gateway
+from control_plane.operations.enforcement import AUTHORIZER, ENVOY, RATE_LIMITS, Enforced, enforcement
+from control_plane.xds import names
+from control_plane.xds.filters.chain import http_filters, typed_per_filter_config
+from control_plane.xds.filters.per_route import OFF
+from tests.support.authz import rsa_jwk
+from tests.support.compiled import IDENTITY, compiled, config, private, route
+
+LOCAL = {"requests": "5/minute", "scope": "instance"}
+# Filters that act for another one, which has the rule.
+BESIDE = {names.CORS_VARY: names.CORS, names.CACHE_EDGE: names.CACHE, names.NATIVE_IDENTITY: names.JWT_AUTHN}
+
+
+def answered(name: str, path: str, **answer: Any) -> dict[str, Any]:
+    """A private route that the gateway answers."""
+    return {key: value for key, value in private(name, path, **answer).items() if key != "upstream"}
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Gateway:
+    file = tmp_path_factory.mktemp("keys") / "jwks.json"
+    file.write_text(json.dumps({"keys": [rsa_jwk("k1")]}))
+    issuer = {
+        "name": "accounts",
+        "issuer": "https://accounts.example.com",
+        "audiences": ["gateway"],
+        "algorithms": ["RS256"],
+        "keys": {"file": str(file)},
+        "enforce": "envoy",
+    }
+    return compiled(
+        config(
+            identity={**IDENTITY, "jwt": [issuer]},
+            plans={"free": {"limits": [{"requests": "60/hour"}, {**LOCAL, "requests": "9/second"}]}},
+            routes=[
+                route("native", "/native", auth=["jwt", "bearer"], require={"scopes": ["a", "b"], "roles": ["c"]}),
+                private("asked", "/asked", limits=[{"requests": "5/minute", "per": ["ip", "subject"]}, LOCAL]),
+                private("reported", "/reported", require={"scopes": ["a"], "plans": ["free"], "mode": "report"}),
+                route("public", "/public", allow_ips=["10.0.0.0/8"], cors={"origins": ["https://a.example.com"]}),
+                route("shaped", "/shaped", bandwidth={"upload": "1MiB", "download": "1500B"},
+                      adaptive_concurrency={}, fault={"abort": {"status": 500}}, body_limit="16MiB"),
+                route("kept", "/kept", cache={}),
+                route("merged", "/merged", request_body={"merge": {"a": 1}}),
+                route("socket", "/socket", websocket=True),
+                answered("away", "/away", redirect={"host": "a.example.com"}),
+                answered("said", "/said", respond={"body": "said"}),
+            ],
+        )
+    ).gateway  # fmt: skip
+
+
+def rules(gateway: Gateway, name: str) -> tuple[Enforced, ...]:
+    return enforcement(gateway, next(route for route in gateway.routes if route.name == name))
+
+
+ROUTES = ("native", "asked", "reported", "public", "shaped", "kept", "merged", "socket", "away", "said")
+
+
+@pytest.mark.parametrize("name", ROUTES)
+def test_every_filter_is_there_and_in_its_order(gateway: Gateway, name: str) -> None:
+    chain = [item.name for item in http_filters(gateway, gateway.listeners[0])]
+
+    told = [item.filter for item in rules(gateway, name)]
+
+    assert told == sorted(told, key=chain.index)
+
+
+@pytest.mark.parametrize("name", ROUTES)
+def test_no_filter_that_acts_on_the_route_is_left_out(gateway: Gateway, name: str) -> None:
+    route = next(route for route in gateway.routes if route.name == name)
+    speaks = {filter_ for filter_, said in typed_per_filter_config(route).items() if not _off(said)}
+
+    told = {item.filter for item in rules(gateway, name)}
+
+    assert {BESIDE.get(filter_, filter_) for filter_ in speaks} <= told
+
+
+def _off(said: ProtoAny) -> bool:
+    return said == OFF or said.value == b"\x08\x01"  # `disabled: true`
+
+
+def test_where_envoy_judges_tokens_the_authorizer_has_the_rest(gateway: Gateway) -> None:
+    rest = "all that Envoy does not let pass: "
+    assert rules(gateway, "native") == (
+        Enforced("request bodies of at most 8 MiB", ENVOY, "tollgate.body_limit.8388608"),
+        Enforced("tokens of accounts: signature, issuer, audience", ENVOY, "envoy.filters.http.jwt_authn"),
+        Enforced(
+            "tokens of accounts: algorithm, key, dates, claims, a plan that is declared", ENVOY, "rbac.native_token"
+        ),
+        Enforced("tokens of accounts: the scopes a, b", ENVOY, "rbac.native"),
+        Enforced("tokens of accounts: one of the roles c", ENVOY, "rbac.native"),
+        Enforced(f"{rest}a credential: bearer or jwt", AUTHORIZER, "envoy.filters.http.ext_authz"),
+        Enforced(f"{rest}a plan that is declared", AUTHORIZER, "envoy.filters.http.ext_authz"),
+        Enforced(f"{rest}the scopes a, b", AUTHORIZER, "envoy.filters.http.ext_authz"),
+        Enforced(f"{rest}one of the roles c", AUTHORIZER, "envoy.filters.http.ext_authz"),
+        Enforced("the token is not for the upstream", ENVOY, "tollgate.native_credential"),
+        Enforced("only what was authorized for this route", ENVOY, "rbac.profile"),
+        Enforced("plan free: 9 requests a second per subject, at each Envoy", ENVOY, "tollgate.instance_limits"),
+        Enforced("plan free: 60 requests an hour per subject", RATE_LIMITS, "envoy.filters.http.ratelimit"),
+        Enforced("goes to email", ENVOY, "envoy.filters.http.router"),
+    )
+
+
+def _told(gateway: Gateway, name: str) -> list[str]:
+    return [item.rule for item in rules(gateway, name)]
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        pytest.param("asked", "5 requests a minute per ip and subject", id="two-dimensions"),
+        pytest.param("reported", "the scopes a, reported only", id="reported"),
+        pytest.param("reported", "one of the plans free, reported only", id="plans"),
+        pytest.param("public", "nobody is asked who calls", id="public"),
+        pytest.param("public", "clients of 10.0.0.0/8 only", id="networks"),
+        pytest.param("public", "pages of https://a.example.com may call it", id="pages"),
+        pytest.param("shaped", "request bodies of at most 16 MiB", id="size"),
+        pytest.param("shaped", "download: 1500 bytes a second", id="odd-size"),
+        pytest.param("away", "redirects with 308", id="redirect"),
+        pytest.param("said", "answers 200", id="answer"),
+    ],
+)
+def test_rules_are_told_in_the_words_of_the_configuration(gateway: Gateway, name: str, rule: str) -> None:
+    assert rule in _told(gateway, name)
+
+
+def test_what_does_not_hold_is_not_told(gateway: Gateway) -> None:
+    told: dict[str, Any] = {name: " ".join(_told(gateway, name)) for name in ROUTES}
+
+    assert "bodies" not in told["socket"]
+    assert "plan free" not in told["public"]
+    assert "requests a" not in told["said"]

@@ -1,0 +1,60 @@
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from service_kit.private_files import kept_secret, make_private
+
+
+def mode(path):
+    return oct(path.stat().st_mode & 0o777)
+
+
+def names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+def test_a_secret_is_made_once_and_for_its_owner_alone(tmp_path):
+    file = tmp_path / "secret"
+
+    assert kept_secret(file, lambda: "first") == "first"
+    assert kept_secret(file, lambda: "second") == "first"
+    assert mode(file) == "0o600"
+    assert names(tmp_path) == ["secret"]
+
+
+@pytest.mark.parametrize("content", ["", "\n", " \n"])
+def test_a_file_without_a_secret_is_replaced(tmp_path, content):
+    file = tmp_path / "secret"
+    file.write_text(content)
+
+    assert kept_secret(file, lambda: "first") == "first"
+    assert (mode(file), file.read_text()) == ("0o600", "first\n")
+
+
+def test_all_who_make_it_at_once_have_the_same(tmp_path):
+    with ThreadPoolExecutor(16) as threads:
+        for file in (tmp_path / f"secret{number}" for number in range(20)):
+            found = set(threads.map(lambda mine, file=file: kept_secret(file, lambda: mine), map(str, range(16))))
+            assert found == {file.read_text().strip()}
+    assert len(names(tmp_path)) == 20
+
+
+def test_a_file_system_without_links(tmp_path, monkeypatch):
+    def no_links(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", no_links)
+
+    assert kept_secret(tmp_path / "secret", lambda: "first") == "first"
+    assert names(tmp_path) == ["secret"]
+
+
+def test_what_is_there_becomes_private(tmp_path):
+    file, beside, absent = tmp_path / "deep" / "file", tmp_path / "beside", tmp_path / "absent"
+    beside.touch(0o644)
+
+    make_private(file, beside, absent)
+
+    assert (mode(file), mode(beside), mode(file.parent)) == ("0o600", "0o600", "0o700")
+    assert not absent.exists()
