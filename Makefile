@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test conformance test-containers images bench bench-xds bench-keys check fmt format lint types imports generated gen golden lock clean
+.PHONY: help setup dev run test conformance attack test-containers images bench bench-xds bench-keys check fmt format lint types imports generated gen golden lock clean
 BIN := .venv/bin
 export PYTHON ?= python3
 
@@ -20,6 +20,9 @@ test: dev ## the tests; ARGS=... are pytest's
 
 conformance: dev ## tests every statement of docs/xds-conformance.md on three kinds of clients, and prints the table
 	@$(BIN)/python -m tests.conformance --edits 1000 $(ARGS)
+
+attack: dev ## 100,000 random requests at a gateway of each kind, and all other attacks, in ten minutes
+	@$(BIN)/python -m pytest tests/security --tries 100000 -s $(ARGS)
 
 bench: dev ## what a request costs, side by side with bare Envoy, in four minutes; ARGS=--quick for a look
 	@$(BIN)/python -m bench $(ARGS)
@@ -57,10 +60,11 @@ generated: dev
 fmt: dev ## formats, and repairs what can be repaired
 	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format
 
-gen: dev ## generates tollgate_pb/ from protos/, the tables of docs/reference.md, and docs/xds-conformance.md
+gen: dev ## generates tollgate_pb/ from protos/, the tables of docs/reference.md, and the pages about tests
 	@$(BIN)/python scripts/gen.py
 	@$(BIN)/python scripts/reference.py
 	@$(BIN)/python -m tests.conformance --page
+	@$(BIN)/python -m tests.security
 
 golden: dev ## rewrites the expected output of the golden cases; read the difference before committing it
 	@$(BIN)/python -m pytest tests/golden --update-golden

@@ -62,6 +62,10 @@ class Clients:
     exact: Mapping[str, Client]
     patterns: tuple[tuple[str, Client], ...]
 
+    @property
+    def declared(self) -> tuple[Client, ...]:
+        return (*self.exact.values(), *(client for _, client in self.patterns))
+
     def found(self, certificate: Certificate, now: float) -> tuple[str, Client]:
         """The name that counts, and whose it is."""
         if now >= certificate.expires:

@@ -1,7 +1,8 @@
 """Where a request may carry credentials, and what is left of the request without one of them.
 
 Everything that stands in such a place is a credential, also where its kind is not the route's: none may reach an
-upstream beside the one that was checked. Names of parameters are compared as upstreams read them, decoded.
+upstream beside the one that was checked. Names of parameters are compared as upstreams read them, decoded. Some divide
+a query at `;` as well: what they would read as a credential and others would not is two, so never the only one.
 """
 
 from collections.abc import Iterator
@@ -58,10 +59,17 @@ def _in_query(path: str, name: str) -> Iterator[Found]:
     before, _, query = path.partition("?")
     fields = query.split("&") if query else []
     for index, text in enumerate(fields):
-        key, _, value = text.partition("=")
-        if _decoded(key) == name.encode():
+        if values := _values(text, name):
             rest = "&".join(fields[:index] + fields[index + 1 :])
-            yield Found(_decoded(value), Change(PATH, f"{before}?{rest}" if rest else before))
+            yield from (Found(value, Change(PATH, f"{before}?{rest}" if rest else before)) for value in values)
+
+
+def _values(text: str, name: str) -> tuple[bytes, ...]:
+    """What stands between two `&` for the parameter: where there is a `;`, in both ways of reading it."""
+    parts = text.split(";")
+    pairs = (part.partition("=") for part in parts)
+    found = tuple(_decoded(value) for key, _, value in pairs if _decoded(key) == name.encode())
+    return (*found, _decoded(text.partition("=")[2])) if found and len(parts) > 1 else found
 
 
 def _decoded(text: str) -> bytes:

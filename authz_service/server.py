@@ -19,6 +19,7 @@ from authz_service.identity import Grant
 from authz_service.keys import Stored
 from authz_service.live_keys import Known
 from authz_service.metrics import Metrics
+from authz_service.needs import NOTHING, needs
 from authz_service.newer_keys import Ask, PolicyChanges, no_newer_keys
 from authz_service.oauth.exchange import Issuing
 from authz_service.pipeline import decide
@@ -27,12 +28,13 @@ from authz_service.request import Skew, parse_ask
 from authz_service.signing import SigningKeys, parse_signing_keys, with_gateway
 from authz_service.tokens import VerifiedTokens
 from authz_service.usage import KeyUses
-from service_kit.api_keys import RandomBytes
+from service_kit.api_keys import RandomBytes, key_id
 from service_kit.clock import Clock
 from service_kit.contract import (
     API_KEY_TYPE,
     AUTHZ_POLICY_NAME,
     AUTHZ_POLICY_TYPE,
+    BESIDE_TYPES,
     CONSUMER_TYPE,
     CREDENTIAL_ANONYMOUS,
     CREDENTIAL_API_KEY,
@@ -47,6 +49,9 @@ METHOD: Final = "/envoy.service.auth.v3.Authorization/Check"
 _OUR_FAULT: Final = 503
 
 NOT_READY = Denial(503, "not_ready", "The gateway has no authorization policy yet: try again in a moment.")
+NOT_TOLD = Denial(
+    503, "not_ready", "The gateway does not know its keys and consumers yet: try again in a moment.", reason="not_told"
+)
 FAILED = Denial(
     503, "authorizer_failed", "The request could not be authorized: try again, then tell the administrator."
 )
@@ -54,10 +59,11 @@ FAILED = Denial(
 
 @dataclass(frozen=True, slots=True)
 class _Active:
-    """A policy and the tokens verified under it: they come and go together."""
+    """A policy, the tokens verified under it, and what its credentials need: they come and go together."""
 
     policy: Policy
     tokens: VerifiedTokens
+    needs: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,16 @@ class Decision:
         if self.case is not None and self.case.credential is not None:
             return self.case.credential.kind
         return MISSING if self.grant is None else CREDENTIAL_ANONYMOUS
+
+    @property
+    def key_id(self) -> str:
+        """Of the key that was granted something, or that an API key says to be: it is no secret, and may be made up."""
+        if self.grant is not None and self.grant.key_id is not None:
+            return self.grant.key_id
+        presented = None if self.case is None else self.case.credential
+        if presented is None or presented.kind != CREDENTIAL_API_KEY:
+            return MISSING
+        return key_id(presented.token) or MISSING
 
     @property
     def unknown_key_of(self) -> str | None:
@@ -103,6 +119,7 @@ class Authorizer:
         self._active: _Active | None = None
         self._policy: Policy | None = None
         self._signing = SigningKeys()
+        self._untold = set(BESIDE_TYPES)
         self.changes = PolicyChanges()
         self._stored = Stored()
 
@@ -117,6 +134,7 @@ class Authorizer:
                 self._apply_signing_keys(changed, removed)
             else:
                 self._apply_policy(type_url, changed, removed)
+            self._untold.discard(type_url)
         finally:
             self._metrics.stored(keys=len(self._stored.keys), consumers=len(self._stored.consumers))
 
@@ -140,8 +158,14 @@ class Authorizer:
         """Verified tokens are forgotten with what they were verified under."""
         self._policy, self._signing = policy, signing
         if policy is not None:
-            self._active = _Active(with_gateway(policy, signing), VerifiedTokens(self._metrics.looked_up))
+            tokens = VerifiedTokens(self._metrics.looked_up)
+            self._active = _Active(with_gateway(policy, signing), tokens, needs(policy))
             self.changes.tell()
+
+    @property
+    def awaits(self) -> Collection[str]:
+        """What the policy cannot do without for some kind of credential."""
+        return () if self._active is None else frozenset().union(*self._active.needs.values())
 
     @property
     def issuing(self) -> Issuing | None:
@@ -158,6 +182,8 @@ class Authorizer:
             return Decision(new_id, replace(SKEWED, reason=ask.reason), ask.request_id)
         if self._active is None:
             return Decision(new_id, NOT_READY, ask.request_id, ask.route)
+        if self._untold and any(self._untold & self._active.needs.get(kind, NOTHING) for kind in ask.accept):
+            return Decision(new_id, NOT_TOLD, ask.request_id, ask.route)
         verdict = decide(Case(ask, self._active.policy, self._active.tokens, self._stored, self._clock.now()))
         return Decision(new_id, verdict.outcome, ask.request_id, ask.route, verdict.case)
 
@@ -277,5 +303,5 @@ def _log_fields(decision: Decision) -> dict[str, Any]:  # Any: keyword arguments
         "subject": MISSING if grant is None else grant.subject,
         "consumer": MISSING if grant is None or grant.consumer is None else grant.consumer,
         "plan": MISSING if grant is None or grant.plan is None else grant.plan,
-        "key_id": MISSING if grant is None or grant.key_id is None else grant.key_id,
+        "key_id": decision.key_id,
     }

@@ -12,7 +12,7 @@ from typing import NoReturn
 from bench.load import LoadFailed
 from bench.machine import load_average, machine
 from bench.measure import measured
-from bench.report import as_json, as_markdown, inserted
+from bench.report import as_json, as_markdown, kept
 from bench.resources import ProcessEnded
 from bench.suite import QUICK, USUAL, Effort
 from bench.suites import SUITES
@@ -44,10 +44,7 @@ def run(options: argparse.Namespace, argv: Sequence[str]) -> None:
         "load average": f"{started} before, {load_average()} after",
     }
     page = as_markdown(results, facts)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(as_json(results, facts), encoding="utf-8")
-    if options.markdown is not None:
-        options.markdown.write_text(inserted(options.markdown, options.suite, page), encoding="utf-8")
+    kept(options.suite, page, as_json(results, facts), figures=options.json, markdown=options.markdown)
     print(page, end="")
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import grpc
@@ -41,7 +42,7 @@ from control_plane.live.status import EndpointsMoved, KeySetsChanged, News
 from control_plane.operations.identities import IdentityOperations
 from control_plane.operations.operating import LiveOperations
 from control_plane.operations.tokens import TokenOperations
-from control_plane.publication.publisher import Publisher
+from control_plane.publication.publisher import START_SECONDS, Publisher
 from control_plane.reader import Reader
 from control_plane.server.ads import Ads
 from control_plane.server.csds import csds_rpc
@@ -82,7 +83,7 @@ def parts(
     """The parts of a control plane; nothing of them runs yet."""
     ads = Ads(clock=clock, log=log, registry=registry)
     news = News()
-    publisher = Publisher(ads, clock, log, judged=news.put_nowait)
+    publisher = Publisher(ads, clock, log, judged=news.put_nowait, start=START_SECONDS)
     endpoints = EndpointWatcher(
         KubernetesApi(chosen.kubeconfig),
         clock=clock,
@@ -93,9 +94,19 @@ def parts(
     )
     history = History(chosen.state_dir / FILE_NAME, clock=clock, warn=log.warning)
     record = Record(history, log=log, registry=registry)
-    wiring = replace(chosen.wiring, key_pepper=Secret(kept_pepper(chosen.state_dir)))
+    wiring = replace(chosen.wiring, key_pepper=cache(lambda: Secret(kept_pepper(chosen.state_dir))))
     compiler = Compiler(wiring)
-    key_sets = FetchedKeySets(
+    key_sets = _key_sets(chosen, news, clock, log, registry)
+    reader = Reader(chosen.config, environ, compiler, key_sets.sets)
+    gate = Gate(compiler, chosen.envoy_binary, reader.place, clock)
+    stored = _stored(chosen, ads, clock, log, registry)
+    outside = Outside(reader, endpoints, key_sets, stored)
+    live = LiveConfiguration(reader, gate, publisher, news, outside, record, log=log, clock=clock, registry=registry)
+    return Parts(wiring, ads, publisher, endpoints, key_sets, stored, history, record, live)
+
+
+def _key_sets(chosen: Settings, news: News, clock: Clock, log: Logger, registry: CollectorRegistry) -> FetchedKeySets:
+    return FetchedKeySets(
         PublishedDocuments(),
         KeptSets(chosen.state_dir),
         clock=clock,
@@ -104,19 +115,17 @@ def parts(
         random=random.random,
         changed=lambda: news.put_nowait(KeySetsChanged()),
     )
-    reader = Reader(chosen.config, environ, compiler, key_sets.sets)
-    gate = Gate(compiler, chosen.envoy_binary, reader.place, clock)
-    stored = StoredIdentities(
+
+
+def _stored(chosen: Settings, ads: Ads, clock: Clock, log: Logger, registry: CollectorRegistry) -> StoredIdentities:
+    return StoredIdentities(
         Distribution(ads, clock, registry),
         chosen.state_dir,
         clock=clock,
         log=log,
         random_bytes=secrets.token_bytes,
-        issues_tokens=wiring.oauth is not None,
+        issues_tokens=chosen.wiring.oauth is not None,
     )
-    outside = Outside(reader, endpoints, key_sets, stored)
-    live = LiveConfiguration(reader, gate, publisher, news, outside, record, log=log, clock=clock, registry=registry)
-    return Parts(wiring, ads, publisher, endpoints, key_sets, stored, history, record, live)
 
 
 @dataclass(frozen=True)
@@ -168,11 +177,10 @@ async def serve(chosen: Settings, environ: Mapping[str, str]) -> None:
         following = [asyncio.create_task(item.run()) for item in (made.endpoints, made.key_sets)]
         await live.start()
         operators = _for_operators(made, chosen, clock, registry)
-        tls = None if chosen.tls is None else certificates(chosen.tls, log, registry)
         server = xds_server(
             made.ads,
             chosen.xds,
-            tls,
+            None if chosen.tls is None else certificates(chosen.tls, log, registry),
             health,
             connection_age=chosen.connection_age,
             services=operators.services,
@@ -184,15 +192,8 @@ async def serve(chosen: Settings, environ: Mapping[str, str]) -> None:
         await health.serving()
         log.info("serving", xds=str(chosen.xds), admin=str(live.current.admin_address))
 
-        work = (
-            made.publisher.run(),
-            live.run(),
-            http.serve(),
-            made.stored.run(),
-            *map(_lasting, following),
-            *_followed(chosen.config, live),
-        )
-        await until_stopped(*work)
+        work = (made.publisher.run(), live.run(), http.serve(), made.stored.run(), *map(_lasting, following))
+        await until_stopped(*work, *_followed(chosen.config, live))
         log.info("stopping")
         await health.stopping()
 

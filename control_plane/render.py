@@ -40,6 +40,7 @@ SECRET_FIELDS = frozenset(
         "tollgate.policy.v1.JwtIssuer.secret",
         "tollgate.policy.v1.BearerToken.sha256",
         "tollgate.policy.v1.ApiKeySettings.pepper",
+        "tollgate.policy.v1.ApiKey.hash",
         "tollgate.policy.v1.SigningKey.private_key",
         f"{TLS}.TlsCertificate.private_key",
         f"{TLS}.GenericSecret.secret",

@@ -62,7 +62,8 @@ class Resources:
 
     def _authz_policy(self, gateway: Gateway) -> bytes:
         pepper = self._wiring.key_pepper
-        return serialized(authz_policy(gateway, b"" if pepper is None else pepper.reveal()))
+        has_own = gateway.api_keys is None or gateway.api_keys.pepper is not None
+        return serialized(authz_policy(gateway, b"" if has_own or pepper is None else pepper().reveal()))
 
     def _of_envoy(self, gateway: Gateway) -> Iterator[Resource]:
         yield from self._listening(shown_to_listeners(gateway))

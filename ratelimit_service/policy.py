@@ -95,6 +95,11 @@ class PolicyTable:
     def __init__(self) -> None:
         self.current = LimitPolicy()
 
+    @property
+    def awaits(self) -> Collection[str]:
+        """Limits know no keys."""
+        return ()
+
     def apply(self, type_url: str, changed: Mapping[str, bytes], removed: Collection[str]) -> None:
         """Takes a change whole or not at all."""
         if type_url != LIMIT_SET_TYPE:

@@ -67,7 +67,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 
 async def serve(service: Service, settings: ServiceSettings) -> None:
-    """Serves until SIGTERM or SIGINT; SERVING once every policy type has been applied, from the wire or from disk."""
+    """Serves until SIGTERM or SIGINT; SERVING once its policies and what they need are there, from the wire or disk."""
     log = configure_logs(service.name, level=settings.log_level)
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     health = Health(service.name)

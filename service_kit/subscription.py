@@ -65,6 +65,10 @@ class PolicyConsumer(Protocol):
     def apply(self, type_url: str, changed: Mapping[str, bytes], removed: Collection[str]) -> None:
         """Takes a change whole, or raises PolicyRejected and keeps what was; of BESIDE_TYPES not what it names."""
 
+    @property
+    def awaits(self) -> Collection[str]:
+        """Of BESIDE_TYPES, those that must have been told before it can do what its policies say."""
+
 
 class Cache(Protocol):
     """Where applied policies are kept for the next start; both raise CacheError."""
@@ -80,7 +84,10 @@ class Cache(Protocol):
 
 
 class PolicySubscription:
-    """Keeps a consumer's policies current; `ready` is set once every type has been applied, from disk or wire.
+    """Keeps a consumer's policies current; `ready` is set once there is all that it needs, from disk or wire.
+
+    That is every type of policy, and of what is told beside them what the consumer awaits under these policies: where
+    the control plane cannot read its keys, who needs none of them works.
 
     Of the types of identities there may be a hundred thousand resources: they are kept one by one, in a database beside
     the file of the others.
@@ -256,8 +263,11 @@ class PolicySubscription:
         for name in removed:
             named.pop(name, None)
         self._updated_at.set(self._clock.now())
-        if all(expected in self._versions for expected in self._types):
+        if all(expected in self._versions for expected in self._types if self._is_awaited(expected)):
             self.ready.set()
+
+    def _is_awaited(self, type_url: str) -> bool:
+        return type_url not in contract.BESIDE_TYPES or type_url in self._consumer.awaits
 
     def _cache_of(self, type_url: str) -> Cache:
         return self._resources if type_url in contract.BESIDE_TYPES else self._policies

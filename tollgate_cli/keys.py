@@ -38,7 +38,7 @@ keys = typer.Typer(
     help="Make, list, rotate and revoke API keys of a running gateway.",
 )
 
-Id = Annotated[str, typer.Argument(help="The id of a key, the 12 letters and digits after `tgk_`.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a key, the 12 letters and digits after `tgk_`.")]
 
 
 @keys.command()
@@ -58,12 +58,12 @@ def create(
     state_dir: StateDir = Path(".tollgate"),
     control_plane: ControlPlane = None,
 ) -> None:
-    """Make a key. It is printed once; where it is accepted, routes say with `auth: [api_key]`."""
+    """Make a key. It is printed once; routes accept it that name `api_key` in their `auth`."""
     request = keys_pb.CreateKeyRequest(
         consumer=consumer, plan=plan, scopes=scope, roles=role, allow_ips=allow_ip, expires=_end(expires)
     )
     made = answer((state_dir, control_plane), "CreateKey", request, keys_pb.IssuedKey, IssuedKey)
-    show(made, "\n".join(_issued(made)), as_json_=as_json_)
+    _show_issued(made, as_json_=as_json_)
     end(made.told)
 
 
@@ -96,7 +96,7 @@ def rotate(
     request = keys_pb.RotateKeyRequest(id=id_, overlap=_seconds(overlap, "--overlap"))
     made = answer((state_dir, control_plane), "RotateKey", request, keys_pb.IssuedKey, IssuedKey)
     old = f"{id_} ends in {overlap}" if request.overlap else f"{id_} has ended"
-    show(made, "\n".join((*_issued(made), old)), as_json_=as_json_)
+    _show_issued(made, old, as_json_=as_json_)
     end(made.told)
 
 
@@ -143,7 +143,10 @@ def hash_(
     if as_json_:
         typer.echo(json.dumps({"id": key.id, "key": key.text, "hash": digest}, indent=2))
         return
-    typer.echo("\n".join((*(() if stdin else (key.text, SHOWN_ONCE)), f'- {{id: {key.id}, hash: "{digest}"}}')))
+    if not stdin:
+        typer.echo(key.text)
+        typer.echo(SHOWN_ONCE, err=True)
+    typer.echo(f'- {{id: {key.id}, hash: "{digest}"}}')
 
 
 def _pepper_of(config: Path, state_dir: Path) -> bytes:
@@ -175,12 +178,14 @@ def _seconds(text: str, option: str) -> float:
         raise typer.BadParameter(f"{error}; {error.cure}", param_hint=option) from error
 
 
-def _issued(made: IssuedKey) -> Iterator[str]:
-    yield made.key
-    yield SHOWN_ONCE
-    details = made.details
-    until = f", until {moment(details.expires)}" if details.expires else ""
-    yield f"{made.id} of {details.consumer}{until}: {everywhere(made.told)}"
+def _show_issued(made: IssuedKey, *more: str, as_json_: bool) -> None:
+    """The key alone on stdout, so that a script may take it; what is said of it on stderr."""
+    show(made, made.key, as_json_=as_json_)
+    if not as_json_:
+        details = made.details
+        until = f", until {moment(details.expires)}" if details.expires else ""
+        said = (SHOWN_ONCE, f"{made.id} of {details.consumer}{until}: {everywhere(made.told)}", *more)
+        typer.echo("\n".join(said), err=True)
 
 
 def _listed(found: KeysReport, now: float) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from bench.load import LoadFailed
 from bench.machine import load_average, machine
 from bench.main import LATEST, stop, tell
-from bench.report import inserted
+from bench.report import kept
 from bench.resources import ProcessEnded
 from bench.xds.effort import QUICK, USUAL, Effort
 from bench.xds.report import as_json, as_markdown
@@ -47,10 +47,7 @@ def run(options: argparse.Namespace, argv: Sequence[str]) -> None:
         "load average": f"{started} before, {load_average()} after",
     }
     page = as_markdown(results, facts)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(as_json(results, facts), encoding="utf-8")
-    if options.markdown is not None:
-        options.markdown.write_text(inserted(options.markdown, NAME, page), encoding="utf-8")
+    kept(NAME, page, as_json(results, facts), figures=options.json, markdown=options.markdown)
     print(page, end="")
 
 

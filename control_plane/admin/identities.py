@@ -16,7 +16,7 @@ from control_plane.admin.answers import guarded, mistake
 from control_plane.admin.http import body_of
 from control_plane.admin.rpc import CURE, presented
 from control_plane.admin.token import presents
-from control_plane.keys.entries import ConsumerSpec, KeySpec
+from control_plane.keys.entries import ConsumerChange, ConsumerSpec, KeySpec
 from control_plane.keys.errors import BadEntry, Conflict, IdentityError, NotFound
 from control_plane.operations.identities import SERVICE, IdentityOperations
 from control_plane.operations.reports import as_json
@@ -27,6 +27,8 @@ from tollgate_pb.tollgate.admin.v1 import keys_pb2 as keys_pb
 # Bytes; a key with all the scopes, roles and networks it may have.
 LARGEST_BODY: Final = 256 << 10
 # Some answers hold a key, which is shown once.
+# Seconds.
+USUAL_OVERLAP: Final = 86_400.0
 NOT_KEPT: Final = {"cache-control": "no-store"}
 # Who changes something, where no certificate says it.
 ADMIN: Final = "admin"
@@ -58,7 +60,7 @@ CALLS: Final = (
     ),
     Call(
         "RotateKey", keys_pb.RotateKeyRequest, keys_pb.IssuedKey, ("POST", "/keys/{id}/rotate"),
-        lambda do, asked, by: do.rotate_key(asked.id, asked.overlap, by),
+        lambda do, asked, by: do.rotate_key(asked.id, _overlap(asked), by),
     ),
     Call(
         "RevokeKey", keys_pb.RevokeKeyRequest, keys_pb.RevokedKey, ("POST", "/keys/{id}/revoke"),
@@ -74,7 +76,7 @@ CALLS: Final = (
     ),
     Call(
         "UpdateConsumer", keys_pb.UpdateConsumerRequest, keys_pb.ChangedConsumer, ("PATCH", "/consumers/{name}"),
-        lambda do, asked, by: do.update_consumer(asked.name, _set(asked, "tenant"), _set(asked, "plan"), by),
+        lambda do, asked, by: do.update_consumer(asked.name, _consumer_change(asked), by),
     ),
     Call(
         "DeleteConsumer", keys_pb.DeleteConsumerRequest, keys_pb.DeletedConsumer, ("DELETE", "/consumers/{name}"),
@@ -199,12 +201,20 @@ def _key(asked: keys_pb.CreateKeyRequest) -> KeySpec:
     )
 
 
+def _overlap(asked: keys_pb.RotateKeyRequest) -> float:
+    return asked.overlap if asked.HasField("overlap") else USUAL_OVERLAP
+
+
 def _mint(asked: keys_pb.MintTokenRequest) -> MintSpec:
     return MintSpec(asked.consumer, asked.key, _words(asked.scopes), asked.lifetime)
 
 
 def _consumer(asked: keys_pb.ConsumerRequest) -> ConsumerSpec:
     return ConsumerSpec(asked.name, asked.tenant or None, asked.plan or None)
+
+
+def _consumer_change(asked: keys_pb.UpdateConsumerRequest) -> ConsumerChange:
+    return ConsumerChange(_set(asked, "tenant"), _set(asked, "plan"))
 
 
 def _words(texts: Iterable[str]) -> tuple[str, ...]:

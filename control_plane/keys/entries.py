@@ -23,6 +23,21 @@ class ConsumerSpec:
 
 
 @dataclass(frozen=True)
+class ConsumerChange:
+    """What becomes of a consumer: what is None stays, what is empty goes."""
+
+    tenant: str | None = None
+    plan: str | None = None
+
+    def of(self, before: "StoredConsumer") -> ConsumerSpec:
+        return ConsumerSpec(before.name, _or(self.tenant, before.tenant), _or(self.plan, before.plan))
+
+
+def _or(asked: str | None, before: str | None) -> str | None:
+    return before if asked is None else asked or None
+
+
+@dataclass(frozen=True)
 class StoredConsumer:
     """A consumer as it is kept. Times in seconds since the epoch."""
 

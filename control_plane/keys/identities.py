@@ -16,6 +16,7 @@ from control_plane.keys.checked import checked_author, checked_consumer, checked
 from control_plane.keys.database import SQLITE_PREFIX, TRY_LATER, Work, database
 from control_plane.keys.entries import (
     NOTHING_DECLARED,
+    ConsumerChange,
     ConsumerSpec,
     Declared,
     KeySpec,
@@ -170,11 +171,14 @@ class Identities:
         checked = checked_consumer(spec, self._declared)
         return await self._change(lambda db: operations.create_consumer(db, checked, author))
 
-    async def update_consumer(self, spec: ConsumerSpec, *, by: str) -> StoredConsumer:
-        """Replaces tenant and plan of a stored consumer."""
-        author = self._author(by)
-        checked = checked_consumer(spec, self._declared)
-        return await self._change(lambda db: operations.update_consumer(db, checked, author))
+    async def update_consumer(self, name: str, change: ConsumerChange, *, by: str) -> StoredConsumer:
+        """Changes tenant and plan of a stored consumer: what it was is read in the same step."""
+        author, declared = self._author(by), self._declared
+        return await self._change(
+            lambda db: operations.update_consumer(
+                db, name, lambda before: checked_consumer(change.of(before), declared), author
+            )
+        )
 
     async def delete_consumer(self, name: str, *, by: str) -> int:
         """Deletes a stored consumer and revokes its keys; returns how many those were."""

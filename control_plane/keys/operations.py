@@ -75,7 +75,8 @@ def revoke(db: Connection, key_id: str, author: Author) -> StoredKey:
 def key(db: Connection, key_id: str) -> StoredKey:
     row = db.execute(select(*KEY_COLUMNS).where(KEYS.c.id == key_id)).one_or_none()
     if row is None:
-        raise NotFound(f"there is no stored key {key_id!r}", "list those there are with `tollgate keys list`")
+        cure = "list those there are with `tollgate keys list`; declared ones are changed in the configuration"
+        raise NotFound(f"there is no stored key {key_id!r}", cure)
     return _stored_key(row)
 
 
@@ -117,11 +118,15 @@ def create_consumer(db: Connection, spec: ConsumerSpec, author: Author) -> Store
     return StoredConsumer(spec.name, spec.tenant, spec.plan, author.at, author.by)
 
 
-def update_consumer(db: Connection, spec: ConsumerSpec, author: Author) -> StoredConsumer:
+def update_consumer(
+    db: Connection, name: str, change: Callable[[StoredConsumer], ConsumerSpec], author: Author
+) -> StoredConsumer:
+    """The consumer as it is now, which `change` makes of what it was."""
     revision = _next_revision(db)
-    before = consumer(db, spec.name)
-    _change_consumer(db, spec.name, author, revision, tenant=spec.tenant, plan=spec.plan)
-    return StoredConsumer(spec.name, spec.tenant, spec.plan, before.created_at, before.created_by)
+    before = consumer(db, name)
+    spec = change(before)
+    _change_consumer(db, name, author, revision, tenant=spec.tenant, plan=spec.plan)
+    return StoredConsumer(name, spec.tenant, spec.plan, before.created_at, before.created_by)
 
 
 def delete_consumer(db: Connection, name: str, author: Author) -> int:

@@ -1,6 +1,7 @@
 """Where a control plane keeps its keys, and the pepper that it hashes them with."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,10 +24,16 @@ class StoreSettings:
     pepper: bytes = field(repr=False)
 
 
-def store_settings(source: config.Config, state_dir: Path) -> StoreSettings:
-    """What the configuration says, else what is in the state directory. StoreUnusable where that cannot be used."""
+def store_settings(source: config.Config, state_dir: Path, kept: Callable[[], bytes] | None = None) -> StoreSettings:
+    """What the configuration says, else what is in the state directory. StoreUnusable where that cannot be used.
+
+    `kept` gives the pepper of the state directory, for who has read it before.
+    """
     keys = source.identity.api_keys
-    pepper = kept_pepper(state_dir) if keys.pepper is None else keys.pepper.get_secret_value().encode()
+    if keys.pepper is not None:
+        pepper = keys.pepper.get_secret_value().encode()
+    else:
+        pepper = kept_pepper(state_dir) if kept is None else kept()
     url = keys.store.get_secret_value() or f"sqlite://{(state_dir / DATABASE_NAME).absolute()}"
     return StoreSettings(url, pepper)
 

@@ -1,12 +1,14 @@
 """The stored identities beside a configuration: opened with the first one, told what each declares, never waited for.
 
-The store and the pepper are those of the first configuration: one that names others is refused, since keys that are in
-use would be served from the wrong place. A database that cannot be opened costs what would be changed or read in it:
+The store and the pepper are those of the first configuration that goes live: a later one that names others is refused,
+since keys that are in use would be served from the wrong place. Nothing is told of what was opened for one that never
+went live. A database that cannot be opened costs what would be changed or read in it:
 the services have what they were told last.
 """
 
 import asyncio
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from control_plane.config import model as config
@@ -15,7 +17,7 @@ from control_plane.keys.clashes import clashes, moved
 from control_plane.keys.distribution import Distribution
 from control_plane.keys.errors import StoreUnavailable, StoreUnusable
 from control_plane.keys.identities import Identities
-from control_plane.keys.settings import StoreSettings, declared, store_settings
+from control_plane.keys.settings import StoreSettings, declared, kept_pepper, store_settings
 from control_plane.keys.signing.keys import SigningKeys
 from control_plane.keys.uses import Uses
 from control_plane.snapshot import EMPTY
@@ -46,8 +48,9 @@ class StoredIdentities:
         self._log = log
         self._random_bytes = random_bytes
         self._settings: StoreSettings | None = None
+        self._kept_pepper = cache(lambda: kept_pepper(state_dir))  # what is live goes on though the file is lost
         self._identities: Identities | None = None
-        self._opened = asyncio.Event()
+        self._is_live = asyncio.Event()  # a configuration with these settings
         self._uses = Uses(self._keep_uses)
 
     @property
@@ -66,10 +69,10 @@ class StoredIdentities:
         return self.identities.trouble
 
     async def prepare(self, source: config.Config) -> tuple[Problem, ...]:
-        """What of a configuration cannot be beside what is stored; the first one opens the store."""
+        """What of a configuration cannot be beside what is stored; until one is live, each opens its store."""
         try:
-            meant = await asyncio.to_thread(store_settings, source, self._state_dir)
-            if self._settings is None:
+            meant = await asyncio.to_thread(store_settings, source, self._state_dir, self._kept_pepper)
+            if meant != self._settings and not self._is_live.is_set():
                 await self._open(meant)
         except StoreUnusable as error:
             return (Problem(("identity", "api_keys", "store"), error.message, error.cure),)
@@ -81,8 +84,12 @@ class StoredIdentities:
         )
 
     def follow(self, source: config.Config) -> None:
-        """Another configuration is live."""
+        """Another configuration is live; with the first one, what it was prepared with."""
         self.identities.declare(declared(source))
+        if self._settings is not None and not self._is_live.is_set():
+            self._is_live.set()
+            self.signing.keep_in(self.identities, self._settings.pepper)
+            self._tell()
         self.signing.follow(source)
 
     def note_uses(self, times: Mapping[str, float]) -> None:
@@ -91,7 +98,7 @@ class StoredIdentities:
 
     async def run(self) -> None:
         """Follows the database, writes down uses and measures, forever."""
-        await self._opened.wait()
+        await self._is_live.wait()
         async with asyncio.TaskGroup() as group:
             for work in (self.identities.run(), self._uses.run(), self._distribution.run(), self.signing.run()):
                 group.create_task(work)
@@ -102,6 +109,7 @@ class StoredIdentities:
             await self._identities.close()
 
     async def _open(self, settings: StoreSettings) -> None:
+        """Opens a store, in place of that of a configuration that did not go live."""
         found = Identities(
             settings.url,
             settings.pepper,
@@ -110,16 +118,16 @@ class StoredIdentities:
             random_bytes=self._random_bytes,
             changed=self._tell,
         )
-        self._settings, self._identities = settings, found
-        self.signing.keep_in(found, settings.pepper)
+        before, self._settings, self._identities = self._identities, settings, found
+        if before is not None:
+            await before.close()
         try:
             await found.open()
         except (StoreUnavailable, StoreUnusable) as error:
             self._log.error("stored keys cannot be read", reason=error.message, cure=error.cure)
-        self._opened.set()
 
     def _tell(self) -> None:
-        if (snapshot := self.identities.snapshot) is not None:
+        if self._is_live.is_set() and (snapshot := self.identities.snapshot) is not None:
             self._distribution.tell(snapshot)
 
     async def _keep_uses(self, times: Mapping[str, float]) -> None:

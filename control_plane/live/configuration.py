@@ -16,10 +16,21 @@ from control_plane.gate.candidate import Candidate
 from control_plane.gate.gate import Gate
 from control_plane.history.entries import CannotRollBack, Pin, Result
 from control_plane.history.past import Past
-from control_plane.history.record import NodeSays, Record
+from control_plane.history.record import Record
+from control_plane.keys.errors import StoreUnusable
 from control_plane.live.outside import Outside, located
 from control_plane.live.refusals import fault, refuse, refuse_a_part, whole_file
-from control_plane.live.status import EndpointsMoved, KeySetsChanged, Metrics, News, Published, Status
+from control_plane.live.status import (
+    EndpointsMoved,
+    KeySetsChanged,
+    Metrics,
+    News,
+    Origin,
+    Published,
+    Status,
+    nodes_say,
+    result_of,
+)
 from control_plane.publication.outcome import Outcome
 from control_plane.publication.publisher import Publisher
 from control_plane.reader import Reader
@@ -66,7 +77,8 @@ class LiveConfiguration:
         self._published: tuple[Published, ...] = ()
         self._live: Published | None = None
         self._since = clock.now()
-        self._errors: tuple[str, ...] = ()
+        self._errors: dict[Origin, tuple[str, ...]] = {}
+        self._rekeyed: Candidate | None = None  # what went live last for the keys of issuers
         self._pin: Pin | None = None
         self._restored = ""
         self._past = Past(reader, record, log)
@@ -98,7 +110,8 @@ class LiveConfiguration:
     def status(self) -> Status:
         """What was wrong with the file, and what is not live of it."""
         held, number = ((), None) if self._live is None else (self._live.candidate.held, self._live.number)
-        return Status(self._since, self._errors, held, number, self._pin, self._restored)
+        errors = tuple(text for origin in Origin for text in self._errors.get(origin, ()))
+        return Status(self._since, errors, held, number, self._pin, self._restored)
 
     async def start(self) -> None:
         """Makes the first configuration live: the file's, the one rolled back to, or the last good one.
@@ -120,7 +133,7 @@ class LiveConfiguration:
         while True:
             found = await self._news.get()
             async with self._busy:
-                await self._guarded(self._happened(found))
+                await self._guarded(self._happened(found), self._origin(found))
 
     async def reload(self) -> None:
         """Makes the file's configuration live if it is good; keeps the last good one if not.
@@ -157,7 +170,7 @@ class LiveConfiguration:
                     raise CannotRollBack(f"entry {number} cannot be live any more: {error}") from error
                 raise
             self._pin = pin
-            self._errors, self._restored = (), ""
+            self._errors, self._restored = {}, ""
             self._log.warning("rolled back: the file is not live until it changes", entry=number)
 
     async def _entry(self, number: int) -> Checked:
@@ -175,7 +188,7 @@ class LiveConfiguration:
                 await self._let_go("the file has changed")
             await self._admit(await self._read_source())
             self._restored = ""
-        self._errors = ()
+        self._errors = {}
 
     async def _start_pinned(self) -> bool:
         pin = self._pin = await self._record.pinned()
@@ -199,7 +212,7 @@ class LiveConfiguration:
             return
         try:
             candidate = await self._gate.admitted(good, None)
-        except InvalidConfig as fault:
+        except (InvalidConfig, StoreUnusable) as fault:
             self._log.error("the last good configuration is not good any more", reason=str(fault))
             return
         unheard = {item.name: None for item in good.gateway.upstreams if item.kubernetes is not None}
@@ -260,7 +273,7 @@ class LiveConfiguration:
             self._publisher.publish(release)
             self._since, self._is_taken = self._clock.now(), False
         inputs, held = candidate.checked.loaded.inputs, tuple(map(str, candidate.held))
-        result = _result(candidate) if self._is_taken else Result.SENT
+        result = result_of(candidate) if self._is_taken else Result.SENT
         number = await self._record.accepted(source, inputs, result, held)
         self._is_live(Published(release if is_new or before is None else before.release, candidate, number))
         self.files = candidate.checked.loaded.files
@@ -293,12 +306,20 @@ class LiveConfiguration:
         else:
             await self._rekey()
 
+    def _origin(self, found: Outcome | EndpointsMoved | KeySetsChanged) -> Origin:
+        """What a configuration came from of which it is heard."""
+        judged = self._of(found.release) if isinstance(found, Outcome) else None
+        is_of_keys = isinstance(found, KeySetsChanged) or (judged is not None and judged.candidate is self._rekeyed)
+        return Origin.KEY_SETS if is_of_keys else Origin.FILE
+
     async def _rekey(self) -> None:
         """What is live, with the keys that its issuers publish now; whatever the file says meanwhile."""
         live = self.current
         checked = await self._outside.with_current_keys(live)
         if checked is not live:
             await self._admit(checked, None if self._pin is None else f"entry {self._pin.number}")
+            self._rekeyed = self.published.candidate
+        self._errors.pop(Origin.KEY_SETS, None)
 
     async def _move(self) -> None:
         """The same configuration, where its endpoints are now."""
@@ -314,7 +335,7 @@ class LiveConfiguration:
         if found is None:
             return
         if found.number is not None:
-            await self._record.judged(found.number, _says(outcome))
+            await self._record.judged(found.number, nodes_say(outcome))
         if not outcome.refused:
             await self._stands(found, outcome)
         elif outcome.instead is not outcome.release and found is self._live:
@@ -326,7 +347,7 @@ class LiveConfiguration:
         self._is_taken = self._is_taken or found is self._live
         if found.number is not None:
             inputs, held = found.candidate.checked.loaded.inputs, tuple(map(str, found.candidate.held))
-            await self._record.decided(found.number, inputs, _result(found.candidate), held)
+            await self._record.decided(found.number, inputs, result_of(found.candidate), held)
 
     async def _without_refused(self, refused: Published, outcome: Outcome) -> None:
         instead = None if outcome.instead is None else self._of(outcome.instead)
@@ -349,16 +370,16 @@ class LiveConfiguration:
     def _of(self, release: Release) -> Published | None:
         return next((item for item in reversed(self._published) if item.release is release), None)
 
-    async def _guarded(self, work: Awaitable[None]) -> None:
+    async def _guarded(self, work: Awaitable[None], origin: Origin = Origin.FILE) -> None:
         """A configuration that cannot go live costs itself, and a fault of ours in one costs that one."""
         try:
             await work
         except (InvalidConfig, CannotRollBack) as error:
             found = error if isinstance(error, InvalidConfig) else whole_file(self._reader.place, str(error))
-            self._rejected(found)
+            self._rejected(found, origin)
         except Exception as error:  # noqa: BLE001 - the outermost edge: the live configuration goes on
             self._log.exception("the compiler failed")
-            self._rejected(fault(self._reader.place, error))
+            self._rejected(fault(self._reader.place, error), origin)
 
     def _refuse_a_moved_admin_address(self, checked: Checked) -> None:
         if self._live is None or checked.admin_address == self.current.admin_address:
@@ -370,25 +391,14 @@ class LiveConfiguration:
         )
         refuse((problem,), checked)
 
-    def _rejected(self, error: InvalidConfig) -> None:
-        self.files = {**self.current.loaded.files, **error.files}
-        self._errors = tuple(map(str, error.errors))
-        for text in self._errors:
+    def _rejected(self, error: InvalidConfig, origin: Origin = Origin.FILE) -> None:
+        if origin is Origin.FILE:
+            self.files = {**self.current.loaded.files, **error.files}
+        self._errors[origin] = tuple(map(str, error.errors))
+        for text in self._errors[origin]:
             self._log.error("configuration rejected, the last good one stays live", error=text)
         self._metrics.loads.labels("rejected").inc()
 
     def _is_valid(self) -> float:
         status = self.status
         return float(self._live is not None and not (status.errors or status.held or status.rolled_back))
-
-
-def _result(candidate: Candidate) -> Result:
-    return Result.HELD if candidate.held else Result.LIVE
-
-
-def _says(outcome: Outcome) -> tuple[NodeSays, ...]:
-    return tuple(
-        (verdict.node, not verdict.refusals, "; ".join(refusal.message for refusal in verdict.refusals))
-        for verdict in outcome.verdicts
-        if verdict.settled
-    )

@@ -2,13 +2,15 @@
 
 import asyncio
 from dataclasses import dataclass
+from enum import Enum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from control_plane.certificates import Expiry
 from control_plane.gate.candidate import Candidate, HeldBack
 from control_plane.gate.gate import HeldBackGauge
-from control_plane.history.entries import Pin
+from control_plane.history.entries import Pin, Result
+from control_plane.history.record import NodeSays
 from control_plane.publication.outcome import Outcome
 from control_plane.snapshot import Release
 
@@ -24,6 +26,13 @@ class EndpointsMoved:
 @dataclass(frozen=True)
 class KeySetsChanged:
     """An issuer publishes other keys than before."""
+
+
+class Origin(Enum):
+    """What was to go live when something was wrong: each is mended by the next of its own that is good."""
+
+    FILE = "file"
+    KEY_SETS = "key sets"
 
 
 # What happens to a configuration that is live.
@@ -70,3 +79,17 @@ class Published:
     release: Release
     candidate: Candidate
     number: int | None
+
+
+def result_of(candidate: Candidate) -> Result:
+    """What became of it where Envoys run it."""
+    return Result.HELD if candidate.held else Result.LIVE
+
+
+def nodes_say(outcome: Outcome) -> tuple[NodeSays, ...]:
+    """What the history keeps of an outcome."""
+    return tuple(
+        (verdict.node, not verdict.refusals, "; ".join(refusal.message for refusal in verdict.refusals))
+        for verdict in outcome.verdicts
+        if verdict.settled
+    )

@@ -74,11 +74,12 @@ def running(
     checked: Checked, release: Release, wiring: Wiring, key: bytes, nodes: Iterable[NodeReport] = ()
 ) -> Running:
     """What a difference is taken from, of a configuration that is live or would be."""
-    tls = wiring.tls
+    tls, keys = wiring.tls, checked.gateway.api_keys
+    is_ours = keys is not None and keys.pepper is None
     return Running(
         elements=described(checked.loaded.config, checked.loaded.referenced, key),
         types={
-            type_url: ServedType({name: _served(item, wiring) for name, item in named.items()})
+            type_url: ServedType({name: _served(item, has_our_pepper=is_ours) for name, item in named.items()})
             for held in (release.envoy, release.policies)
             for type_url, named in held.resources.items()
         },
@@ -96,17 +97,17 @@ def running(
     )
 
 
-def _served(item: Resource, wiring: Wiring) -> ResourceVersion:
-    return ResourceVersion(_version(item, wiring), tuple(sorted(item.groups)))
+def _served(item: Resource, *, has_our_pepper: bool) -> ResourceVersion:
+    version = _version_elsewhere(item) if has_our_pepper else item.version
+    return ResourceVersion(version, tuple(sorted(item.groups)))
 
 
-def _version(item: Resource, wiring: Wiring) -> str:
+def _version_elsewhere(item: Resource) -> str:
     """Who compiles a configuration elsewhere has no pepper of this state directory: it is not compared."""
-    if item.type_url != AUTHZ_POLICY_TYPE or wiring.key_pepper is None:
+    if item.type_url != AUTHZ_POLICY_TYPE:
         return item.version
     policy = policy_pb.AuthzPolicy.FromString(item.body)
-    if policy.api_keys.pepper == wiring.key_pepper.reveal():
-        policy.api_keys.ClearField("pepper")
+    policy.api_keys.ClearField("pepper")
     return resource(item.type_url, item.name, policy.SerializeToString(deterministic=True)).version
 
 

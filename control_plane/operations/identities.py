@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from prometheus_client import CollectorRegistry, Counter
 
 from control_plane.keys.distribution import Told
-from control_plane.keys.entries import ConsumerSpec, KeySpec, NewKey, StoredConsumer, StoredKey
+from control_plane.keys.entries import ConsumerChange, ConsumerSpec, KeySpec, NewKey, StoredConsumer, StoredKey
 from control_plane.keys.errors import IdentityError
 from control_plane.keys.stored import StoredIdentities
 from control_plane.operations.tokens import MintedToken, MintSpec, TokenOperations
@@ -163,11 +163,8 @@ class IdentityOperations:
         consumer = await self._identities.create_consumer(spec, by=by)
         return ChangedConsumer(_consumer(consumer), await self._told())
 
-    async def update_consumer(self, name: str, tenant: str | None, plan: str | None, by: str) -> ChangedConsumer:
-        """What is None stays; what is empty goes."""
-        before = await self._identities.consumer(name)
-        spec = ConsumerSpec(name, _or(tenant, before.tenant), _or(plan, before.plan))
-        consumer = await self._identities.update_consumer(spec, by=by)
+    async def update_consumer(self, name: str, change: ConsumerChange, by: str) -> ChangedConsumer:
+        consumer = await self._identities.update_consumer(name, change, by=by)
         return ChangedConsumer(_consumer(consumer), await self._told())
 
     async def delete_consumer(self, name: str, by: str) -> DeletedConsumer:
@@ -218,10 +215,6 @@ def _consumer(consumer: StoredConsumer) -> ConsumerReport:
 
 def _told(told: Told) -> ToldReport:
     return ToldReport(told.services, told.waiting, round(told.seconds, 4))
-
-
-def _or(asked: str | None, before: str | None) -> str | None:
-    return before if asked is None else asked or None
 
 
 def _page(limit: int) -> int:

@@ -26,6 +26,8 @@ from service_kit.race import first_ended
 
 SERVICES_SECONDS = 1.0
 ENVOYS_SECONDS = 2.0
+# In which the services of a gateway that starts as a whole are there: until then they decide by what they kept.
+START_SECONDS = 3.0
 # Longer than a request can wait between its route's match and its upstream: two services, a second each at most.
 LINGER_SECONDS = 3.0
 # Late verdicts that come together are looked at together.
@@ -57,7 +59,10 @@ def _nobody(_outcome: Outcome) -> None:
 
 
 class Publisher:
-    """Takes releases at any time and rolls out the latest; `run` does the work and tells `judged` how each fared."""
+    """Takes releases at any time and rolls out the latest; `run` does the work and tells `judged` how each fared.
+
+    The first release waits `start` seconds at most for services to come, before any Envoy is offered it.
+    """
 
     def __init__(
         self,
@@ -66,12 +71,14 @@ class Publisher:
         log: Logger,
         *,
         linger: float = LINGER_SECONDS,
+        start: float = 0.0,
         judged: Callable[[Outcome], None] = _nobody,
     ) -> None:
         self._ads = ads
         self._clock = clock
         self._log = log
         self._linger = linger
+        self._start = start
         self._tell = judged
         self._wanted: Release | None = None
         self._served = Release(EMPTY, EMPTY)
@@ -133,6 +140,8 @@ class Publisher:
         beside = self._earlier if self._earlier is not None and before.envoy is EMPTY else before
         self._last_word()
         self._serve(Release(before.envoy, union(beside.policies, wanted.policies)))
+        if before.policies is EMPTY:
+            await self._services_came(wanted)
         if not await self._judged(SERVICES.cluster, SERVICES_SECONDS):
             return
         if refused := self._refused(SERVICES.cluster, self._served.policies):
@@ -144,6 +153,13 @@ class Publisher:
             return
         self._unused_from_now_on()
         await self._hear()
+
+    async def _services_came(self, wanted: Release) -> None:
+        """Services that start with Envoy have policies of an earlier run: these are replaced before it gets routes."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._start):
+                asked = self._ads.asked(SERVICES.cluster, wanted.policies.resources.keys())
+                await first_ended(asked, self._newer())
 
     def _last_word(self) -> None:
         """Hears what was said of the live release since, before another one takes its place."""

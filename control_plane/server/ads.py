@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
@@ -96,6 +97,11 @@ class Ads:
         """Set at the next movement: a consumer came, left, or judged something."""
         return self._moved
 
+    async def asked(self, cluster: str, types: AbstractSet[str]) -> None:
+        """Returns when each of these types is asked for by a connected consumer of the group."""
+        while not types <= {type_url for session in self._of(cluster) for type_url in session.stream.subscriptions}:
+            await self._moved.wait()
+
     async def settled(self, cluster: str) -> None:
         """Returns when every connected consumer of the group has ACKed or NACKed all it asked for."""
         while not all(self._settled(session) for session in self._of(cluster)):
@@ -104,8 +110,8 @@ class Ads:
                     await self._moved.wait()
 
     def converged(self, cluster: str) -> bool:
-        """Whether every connected consumer of the group runs the current snapshot."""
-        return all(session.status(self._seen_by(session)).converged for session in self._of(cluster))
+        """Whether every connected consumer of the group runs the current snapshot; what is beside it is shown alone."""
+        return all(session.status(self._seen_by(session)).runs_configuration for session in self._of(cluster))
 
     def statuses(self) -> tuple[NodeStatus, ...]:
         """The connected consumers, by cluster and node."""

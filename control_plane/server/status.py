@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
 
+from control_plane.server.types import BESIDE_TYPES
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -76,6 +78,12 @@ class NodeStatus:
     def converged(self) -> bool:
         """Whether the node runs what the control plane wants it to."""
         return self.settled and not any(status.refusal for status in self.types.values())
+
+    @property
+    def runs_configuration(self) -> bool:
+        """The same of what comes of the configuration, whatever becomes of what is served beside it."""
+        of_configuration = (status for type_url, status in self.types.items() if type_url not in BESIDE_TYPES)
+        return all(status.settled and status.refusal is None for status in of_configuration)
 
     def as_dict(self) -> dict[str, object]:
         """The status as JSON types, with types by URL."""

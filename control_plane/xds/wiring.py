@@ -1,5 +1,6 @@
 """What must be known that the configuration language does not say: where our own processes listen."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from control_plane.ir.model import Secret
@@ -20,8 +21,8 @@ class Wiring:
     tls: TlsFiles | None = None
     # Where the authorizer issues tokens; None where it does not.
     oauth: UnixEndpoint | None = None
-    # Of API keys, where the configuration names none.
-    key_pepper: Secret | None = None
+    # Of API keys, where the configuration names none; read when it is needed.
+    key_pepper: Callable[[], Secret] | None = None
 
     @property
     def followed(self) -> TlsFiles | None:

@@ -1,9 +1,11 @@
 """The compose stack: up, used, edited while it runs, stopped with a request in progress, and up again."""
 
+import json
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +16,12 @@ from tests.support.eventually import until
 
 FOLDER = ROOT / "deploy" / "compose"
 SERVICES = ("store", "control-plane", "authz", "ratelimit", "envoy")
+# What the configuration gets so that its clients may have API keys, and tokens for them.
+KEYS_AND_TOKENS = {
+    "identity:\n": "identity:\n  tokens: {issuer: https://gateway.example.com, audiences: [llm]}\n",
+    "upstreams:\n": "consumers: [{name: acme}]\nupstreams:\n",
+    "auth: [bearer]": "auth: [api_key, jwt]",
+}
 
 
 class Stack:
@@ -40,11 +48,18 @@ class Stack:
         files = ("--file", FOLDER / "compose.yaml", "--file", STAND_IN.with_name("stand_in.compose.yaml"))
         return docker("compose", "--project-name", self.project, *files, *arguments, check=check, environ=self._environ)
 
-    def up(self) -> None:
-        self.compose("up", "--detach", "--wait", "--no-build")
+    def up(self, *options: str) -> None:
+        self.compose("up", "--detach", "--wait", "--no-build", *options)
 
     def container(self, service: str) -> str:
         return f"{self.project}-{service}-1"
+
+    def tollgate(self, *arguments: str) -> dict[str, Any]:
+        """What a command of operators, in the control plane's container, answers."""
+        answer: dict[str, Any] = json.loads(
+            docker("exec", self.container("control-plane"), "tollgate", *arguments, "--json")
+        )
+        return answer
 
 
 @pytest.fixture
@@ -99,6 +114,30 @@ def test_counters_outlive_the_store(stack, bearer):
 
     until(lambda: status(f"{stack.url}/v1/models", bearer) != 503)
     assert status(f"{stack.url}/v1/models", bearer) == 429
+
+
+def test_keys_their_tokens_and_the_history_outlive_the_containers(stack):
+    routes = stack.configuration.read_text()
+    for said, instead in KEYS_AND_TOKENS.items():
+        routes = routes.replace(said, instead)
+    stack.configuration.write_text(routes)
+    until(lambda: httpx.get(f"{stack.url}/.well-known/jwks.json").status_code == 200)
+    made = stack.tollgate("keys", "create", "--consumer", "acme")
+    form = {"grant_type": "client_credentials"}
+    issued = httpx.post(f"{stack.url}/oauth/token", auth=(made["id"], made["key"]), data=form).json()
+    credentials = ({"x-api-key": made["key"]}, {"authorization": f"Bearer {issued['access_token']}"})
+
+    def opens() -> list[int]:
+        return [status(f"{stack.url}/v1/models", each) for each in credentials]
+
+    assert opens() == [200, 200]
+    entries = stack.tollgate("history")["entries"]
+
+    stack.up("--force-recreate", "control-plane", "authz")
+    until(lambda: opens() == [200, 200])
+    assert [entry["digest"] for entry in stack.tollgate("history")["entries"]] == [each["digest"] for each in entries]
+    stack.tollgate("keys", "revoke", made["id"])
+    until(lambda: opens() == [401, 401])
 
 
 def test_every_container_gives_up_what_it_does_not_need(stack):

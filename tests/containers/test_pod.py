@@ -168,6 +168,7 @@ def test_the_pod_starts_serves_follows_its_configuration_and_ends_without_losing
     url = pod.url(8800)
     assert httpx.get(f"{url}/v1/models").status_code == 401
     assert status(f"{url}/v1/models") == 200
+    until(lambda: succeeds("exec", pod.names["control-plane"], "tollgate", "status"))
     assert 'process="ratelimit"' in httpx.get(f"{pod.url(8801)}/metrics").text
 
     configuration.publish({name: text.replace("/v1/*", "/v2/*") for name, text in configuration.files.items()})

@@ -7,7 +7,7 @@ import hmac
 import pytest
 
 from control_plane.keys.checked import LATEST
-from control_plane.keys.entries import ConsumerSpec, KeySpec, KeyState
+from control_plane.keys.entries import ConsumerChange, ConsumerSpec, KeySpec, KeyState
 from control_plane.keys.errors import BadEntry, Conflict, NotFound, StoreUnusable
 from service_kit.api_keys import key_id
 from service_kit.contract import API_KEY_TYPE, CONSUMER_TYPE
@@ -183,12 +183,21 @@ async def test_a_consumer_that_comes_back_does_not_bring_its_keys_back(stored):
 async def test_a_consumer_is_updated(stored):
     await stored.create_consumer(ConsumerSpec("bob", "acme", "pro"), by="ops")
 
-    await stored.update_consumer(ConsumerSpec("bob", plan="free"), by="eve")
+    await stored.update_consumer("bob", ConsumerChange("", "free"), by="eve")
 
     assert told_consumers(stored) == {"bob": Consumer(name="bob", plan="free")}
     assert [(found.name, found.tenant, found.plan, found.created_by) for found in await stored.consumers()] == [
         ("bob", None, "free", "ops")
     ]
+
+
+async def test_two_who_change_a_consumer_at_once_both_do(stored):
+    await stored.create_consumer(ConsumerSpec("bob"), by="ops")
+
+    changes = (ConsumerChange(tenant="acme"), ConsumerChange(plan="free"))
+    await asyncio.gather(*(stored.update_consumer("bob", change, by="ops") for change in changes))
+
+    assert told_consumers(stored) == {"bob": Consumer(name="bob", tenant="acme", plan="free")}
 
 
 async def test_uses_are_kept_without_being_told(stored, clock):
@@ -259,7 +268,7 @@ async def test_a_consumer_that_cannot_be_made_says_why(stored, spec, error, mess
 @pytest.mark.parametrize("name", ["nobody", "declared"])
 async def test_only_stored_consumers_are_changed(stored, name):
     with pytest.raises(NotFound, match="there is no stored consumer"):
-        await stored.update_consumer(ConsumerSpec(name), by="ops")
+        await stored.update_consumer(name, ConsumerChange("acme"), by="ops")
     with pytest.raises(NotFound, match="there is no stored consumer"):
         await stored.delete_consumer(name, by="ops")
 

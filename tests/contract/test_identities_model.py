@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from control_plane.keys.entries import ConsumerSpec, KeySpec, StoredKey
+from control_plane.keys.entries import ConsumerChange, ConsumerSpec, KeySpec, StoredKey
 from control_plane.keys.errors import BadEntry, Conflict, NotFound
 from service_kit.contract import API_KEY_TYPE, CONSUMER_TYPE
 from tests.support.clock import StillClock
@@ -97,9 +97,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(which=numbers, name=names, plan=plans)
     def update_consumer(self, which, name, plan):
-        spec = ConsumerSpec(name, None, plan)
-        error = BadEntry if plan == "none" else None if name in self.model.consumers else NotFound
-        self.do(which, error, lambda stored: stored.update_consumer(spec, by="ops"))
+        spec, change = ConsumerSpec(name, None, plan), ConsumerChange("", plan or "")
+        error = NotFound if name not in self.model.consumers else BadEntry if plan == "none" else None
+        self.do(which, error, lambda stored: stored.update_consumer(name, change, by="ops"))
         if error is None:
             self.model.consumers[name] = spec
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +40,9 @@ COUNT = "tollgate_identity_change_seconds_count"
 class Recorder:
     """A consumer that holds what it took, and refuses `BAD`."""
 
-    def __init__(self) -> None:
+    def __init__(self, awaits: Collection[str] = IDENTITY_TYPES) -> None:
         self.held: dict[str, dict[str, bytes]] = {}
+        self.awaits = awaits
 
     def apply(self, type_url, changed, removed) -> None:
         if BAD in changed.values():
@@ -64,8 +65,10 @@ class Service:
 
 
 @asynccontextmanager
-async def service(at: UnixEndpoint, folder: Path, name: str = "authz") -> AsyncIterator[Service]:
-    consumer, registry = Recorder(), CollectorRegistry()
+async def service(
+    at: UnixEndpoint, folder: Path, name: str = "authz", *, awaits: Collection[str] = IDENTITY_TYPES
+) -> AsyncIterator[Service]:
+    consumer, registry = Recorder(awaits), CollectorRegistry()
     following = PolicySubscription(
         control_plane=at, tls=None, node_id=name, types=(AUTHZ_POLICY_TYPE, *IDENTITY_TYPES), consumer=consumer,
         cache=folder / f"{name}.policies", log=structlog.get_logger(), clock=SystemClock(), registry=registry,
@@ -166,6 +169,15 @@ async def test_nothing_is_said_of_identities_before_they_were_read(tmp_path: Pat
         assert found.consumer.held[API_KEY_TYPE] == {}
 
 
+async def test_who_needs_no_identities_does_not_wait_for_them(tmp_path: Path) -> None:
+    """A database that cannot be read costs nobody anything but those who are in it."""
+    async with control_plane() as xds, service(xds.endpoint, tmp_path, awaits=()) as found:
+        xds.ads.set_snapshot(SERVICES.cluster, snapshot([policy()]))
+
+        await asyncio.wait_for(found.subscription.ready.wait(), 10)
+        assert found.consumer.held.keys() == {AUTHZ_POLICY_TYPE}
+
+
 async def test_a_service_starts_from_its_cache_and_forgets_what_was_revoked_meanwhile(tmp_path: Path) -> None:
     at = UnixEndpoint(tmp_path / "x.sock")
     async with control_plane(at) as xds, service(at, tmp_path) as found:
@@ -200,11 +212,12 @@ async def test_a_refused_key_is_no_verdict_on_a_configuration(tmp_path: Path) ->
         await asyncio.wait_for(publishing.published(), 5)
         await eventually(lambda: found.consumer.held[AUTHZ_POLICY_TYPE] == {"default": b"2"})
         assert all(verdict.accepts for verdict in xds.ads.verdicts(SERVICES.cluster))
-        assert not xds.ads.converged(SERVICES.cluster), "it is shown"
+        await eventually(lambda: xds.ads.converged(SERVICES.cluster))
+        assert _in_sync(xds.ads) == [False], "it is shown"
         assert xds.registry.get_sample_value("tollgate_xds_nacks_total", {"type": "ApiKey"}) == 1
 
         stored.tell({}, "b")
-        await eventually(lambda: xds.ads.converged(SERVICES.cluster))
+        await eventually(lambda: _in_sync(xds.ads) == [True])
         stored.tell({"c": b"3"})
         assert (await stored.distribution.arrived()).waiting == ()
         assert found.consumer.keys == {"a": b"1", "c": b"3"}
@@ -265,6 +278,10 @@ async def test_a_write_that_has_begun_is_waited_for_where_the_stream_is_left(tmp
         other.close()
 
     assert PolicyDatabase(cache).load()[API_KEY_TYPE].keys() == {"b"}
+
+
+def _in_sync(ads: Ads) -> list[bool]:
+    return [status.converged for status in ads.statuses()]
 
 
 def _refusal(ads: Ads) -> str:

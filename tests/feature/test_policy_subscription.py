@@ -46,6 +46,10 @@ class Recorder:
         for name in removed:
             named.pop(name, None)
 
+    @property
+    def awaits(self) -> Collection[str]:
+        return ()
+
 
 @dataclass
 class Subscriber:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from control_plane.publication.outcome import Outcome
 from control_plane.publication.publisher import Publisher
-from control_plane.server.types import SERVICES
+from control_plane.server.types import ENVOYS, SERVICES
 from control_plane.snapshot import EMPTY, Release, Snapshot, resource, snapshot
 from control_plane.xds.names import CLUSTER_TYPE, ROUTES_TYPE
 from service_kit.contract import LIMIT_SET_TYPE
@@ -56,6 +56,33 @@ async def test_the_first_release_waits_for_nobody() -> None:
         releases.publish(Release(gateway(a="a"), policies("route/a")))
 
         await asyncio.wait_for(releases.published(), 0.5)
+
+
+async def test_the_first_release_waits_for_services_that_start_with_envoy() -> None:
+    async with (
+        control_plane() as xds,
+        publisher(xds.ads, start=20.0) as releases,
+        fake_envoy(xds.endpoint) as envoy,
+        fake_envoy(xds.endpoint, cluster=SERVICES.cluster) as service,
+    ):
+        releases.publish(Release(gateway(a="a"), policies("route/a")))
+        await envoy.subscribe(CLUSTER_TYPE)
+        await eventually(xds.ads.statuses)
+        await service.subscribe(LIMIT_SET_TYPE, "*")
+        push = await service.next()
+        seen = [status.types[CLUSTER_TYPE].sent for status in xds.ads.statuses() if status.cluster == ENVOYS.cluster]
+        assert seen == [""]
+
+        await service.ack(push)
+        assert names(await envoy.take()) == ["a"]
+
+
+async def test_services_that_do_not_come_hold_up_the_first_release_for_a_while() -> None:
+    async with control_plane() as xds, publisher(xds.ads, start=0.2) as releases, fake_envoy(xds.endpoint) as envoy:
+        releases.publish(Release(gateway(a="a"), policies("route/a")))
+        await envoy.subscribe(CLUSTER_TYPE)
+
+        assert names(await envoy.take()) == ["a"]
 
 
 async def test_a_policy_is_live_before_the_route_that_needs_it() -> None:

@@ -154,6 +154,10 @@ class Policies:
     def apply(self, _type_url: str, changed: dict[str, bytes], _removed: object) -> None:
         self.taken.extend(changed.values())
 
+    @property
+    def awaits(self) -> tuple[str, ...]:
+        return ()
+
 
 async def test_a_service_connects_anew_with_new_certificates_and_loses_nothing(fleet: Fleet) -> None:
     registry, policies = CollectorRegistry(), Policies()

@@ -80,6 +80,7 @@ def besieged_config(private: Recorder, public: Recorder, folder: Path, judge: st
             {"name": "inner", "match": {"path": "/public/admin/*"}, "upstream": "private"},
             {"name": "writes", "match": {"path": "/posts/*", "methods": ["POST"]}, "upstream": "private"},
             {"name": "hosted", "match": {"path": "/*", "hosts": ["admin.example.com"]}, "upstream": "private"},
+            {"name": "wild", "match": {"path": "/*", "hosts": ["*.inside.example.com"]}, "upstream": "private"},
             {"name": "socket", "match": {"path": "/socket"}, "upstream": "private", "websocket": True},
             {"name": "bearers", "match": {"path": "/bearers/*"}, "upstream": "private", "auth": ["bearer"]},
             {"name": "jwts", "match": {"path": "/jwts/*"}, "upstream": "private", "auth": ["jwt"]},

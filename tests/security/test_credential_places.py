@@ -50,6 +50,8 @@ CREDENTIALS: Mapping[str, Place] = {
     "encoded-value": Place(query=b"api_key=" + KEY.replace(b"_", b"%5F")),
     "bare-parameter": Place(query=b"api_key"),
     "parameter-amid-nothing": Place(query=b"&&api_key=&"),
+    "behind-a-semicolon": Place(query=b"a=1;api_key=" + KEY),
+    "before-a-semicolon": Place(query=b"api_key=" + BARE + b";a=1"),
     "cookie": Place(b"Cookie: tollgate_key=" + KEY),
     "quoted-cookie": Place(b'Cookie: a="b"; tollgate_key="' + BARE + b'"'),
     "spaced-cookie": Place(b"Cookie: a=b ;\ttollgate_key = " + KEY),
@@ -58,7 +60,6 @@ CREDENTIALS: Mapping[str, Place] = {
 }
 # None where a credential is looked for, or none by the name that it is looked for by.
 LOOKALIKES: Mapping[str, Place] = {
-    "semicolon": Place(query=b"a=1;api_key=wrong"),
     "plus": Place(query=b"+api_key=wrong"),
     "nul": Place(query=b"api_key%00=wrong"),
     "encoded-equals": Place(query=b"api_key%3Dwrong"),

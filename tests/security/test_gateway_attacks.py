@@ -76,6 +76,15 @@ HOSTS = (
         plain(f"host {host!r}", "/x", b"Host: " + host, status=400)
         for host in (b"admin.example.com/", b"admin.example.com#", b"admin.example.com\\", b"\xc4\xb0.example.com")
     ),
+    *(
+        plain(f"host {host!r}", "/x", b"Host: " + host)
+        for host in (b"x.inside.example.com", b"X.Inside.Example.COM.", b"a.b.inside.example.com:80")
+    ),
+    *(
+        plain(f"host {host!r}", "/x", b"Host: " + host, status=200)
+        for host in (b"inside.example.com", b"evilinside.example.com", b"x.inside.example.com.evil.example",
+                     b"xn--inside-9za.example.com", b"nobody.example")
+    ),
     plain("a target of another host", "http://admin.example.com/x", b"Host: gateway"),
     plain("a target in capitals", "HTTP://ADMIN.EXAMPLE.COM/x", b"Host: gateway"),
     plain("a target with a user", "http://gateway@admin.example.com/x"),

@@ -1,19 +1,32 @@
-"""Random requests: the route that serves is the one the authorizer was told, and no private one serves unasked."""
+"""Random requests: the route that serves is the one the authorizer was told, and no private one serves unasked.
 
-import json
+`--tries` says how many; `make attack` sends 100,000 to a gateway of each kind.
+"""
+
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
 
-from tests.security.conftest import TOKEN, Besieged
+import pytest
+
+from control_plane.compile import compile_file
+from service_kit.contract import PUBLIC_PROFILE
+from tests.security.conftest import GOOD_KEY, TOKEN, Besieged
 from tests.support.eventually import until
+from tests.support.followed_log import FollowedLog
+from tests.support.issuers import token
 from tests.support.recorder import Recorded
 from tests.support.wire import http2, requested
 
-TRIES = 4000
-HTTP2_TRIES = 400
+# Of one round, after which what became of it is looked at; one in so many is sent over HTTP/2, which takes longer.
+ROUND = 4000
+HTTP2_ONE_IN = 10
 WORKERS = 8
+JWT, KEY = token(), GOOD_KEY.text
+GOOD = frozenset({f"Bearer {TOKEN}", f"Bearer {JWT}", f"Bearer {KEY}"})
 
 WORDS = (
     "private",
@@ -50,16 +63,25 @@ SEPARATORS = (
     "#",
     "%00",
 )
-ENDS = ("", "", "", "/", "?", "?admin", "?%61dmin=1", "?/private/x", "/..", "/.", ";x", "%20", "%", "%zz")
+ENDS = (
+    "", "", "", "", "/", "?", "?admin", "?%61dmin=1", "?/private/x", "/..", "/.", ";x", "%20", "%", "%zz",
+    f"?api_key={KEY}", f"?a&api%5Fkey={KEY}", f"?api_key={KEY}&api_key={KEY}", f"?a;api_key={KEY}",
+)  # fmt: skip
 HOSTS = ("gateway", "gateway", "gateway", "admin.example.com", "ADMIN.example.com", "admin.example.com.", "gateway:80")
 METHODS = ("GET", "GET", "GET", "POST", "HEAD", "OPTIONS", "PUT")
+AUTHORIZATION, API_KEY = "Authorization", "X-Api-Key"
 CREDENTIALS: tuple[tuple[tuple[str, str], ...], ...] = (
     (),
     (),
-    (("Authorization", f"Bearer {TOKEN}"),),
-    (("Authorization", f"Bearer {TOKEN}"), ("Authorization", "Bearer other")),
-    (("Authorization", "Bearer other"),),
-    (("Authorization", f"Basic {TOKEN}"),),
+    ((AUTHORIZATION, f"Bearer {TOKEN}"),),
+    ((AUTHORIZATION, f"Bearer {JWT}"),),
+    ((AUTHORIZATION, f"Bearer {JWT[:-4]}AAAA"),),
+    ((AUTHORIZATION, f"Bearer {TOKEN}"), (AUTHORIZATION, "Bearer other")),
+    ((AUTHORIZATION, f"Bearer {JWT}"), (API_KEY, KEY)),
+    ((AUTHORIZATION, "Bearer other"),),
+    ((AUTHORIZATION, f"Basic {TOKEN}"),),
+    ((API_KEY, KEY),),
+    ((API_KEY, KEY[:-1]),),
     (("X-Authorization", f"Bearer {TOKEN}"),),
 )
 HEADERS = (
@@ -74,6 +96,10 @@ HEADERS = (
     ("Content-Type", "application/grpc"),
     ("X-Beta", "1"),
     ("X-Beta", "2"),
+    ("X-Rewrite-URL", "/private/x"),
+    ("X-Tollgate-Consumer", "acme"),
+    ("Cookie", "tollgate-key=x"),
+    ("Connection", "authorization, x-api-key"),
 )
 
 
@@ -89,8 +115,16 @@ class Try:
 
     @property
     def credible(self) -> bool:
-        """Whether its credential is the one that is valid, and the only one."""
-        return [value for name, value in self.headers if name == "Authorization"] == [f"Bearer {TOKEN}"]
+        """Whether it has one credential, and that is good; one that its connection names is not there."""
+        if ("Connection", "authorization, x-api-key") in self.headers:
+            return self._of_the_query() == [True]
+        found = [value in GOOD for name, value in self.headers if name == AUTHORIZATION]
+        found += [value == KEY for name, value in self.headers if name == API_KEY]
+        return found + self._of_the_query() == [True]
+
+    def _of_the_query(self) -> list[bool]:
+        fields = self.path.partition("?")[2].replace("%5F", "_").split("&")
+        return [text == f"api_key={KEY}" for text in fields if text.partition("=")[0] == "api_key"]
 
     @property
     def http1(self) -> bytes:
@@ -132,49 +166,91 @@ def random_word() -> str:
 
 def sent(besieged: Besieged, tries: Iterable[Try]) -> int:
     """How many of the requests were answered; each worker keeps its connection while Envoy does."""
-    port = besieged.gateway.port
     batches = [list(tries)[worker::WORKERS] for worker in range(WORKERS)]
     with ThreadPoolExecutor(WORKERS) as pool:
-        return sum(pool.map(lambda batch: requested(port, [attempt.http1 for attempt in batch]), batches))
+        return sum(pool.map(lambda batch: requested(besieged.port, [attempt.http1 for attempt in batch]), batches))
 
 
 def sent_by_http2(besieged: Besieged, tries: Iterable[Try]) -> int:
     with ThreadPoolExecutor(WORKERS) as pool:
-        answers = pool.map(lambda attempt: http2(besieged.gateway.port, attempt.fields), tries)
+        answers = pool.map(lambda attempt: http2(besieged.port, attempt.fields), tries)
         return sum(answer.status > 0 for answer in answers)
 
 
-def test_the_authorizer_is_told_the_route_that_serves(besieged: Besieged):
-    tries = [random_try(number) for number in range(TRIES)]
+@dataclass
+class Round:
+    """Some tries, what of them arrived, and what was written down; all by the request id that the gateway gave."""
+
+    tries: dict[int, Try]
+    private: dict[str, int]
+    public: dict[str, int]
+    logged: dict[str, dict[str, Any]] = field(default_factory=dict)
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def written_down(self, access: FollowedLog, decisions: FollowedLog) -> bool:
+        """Whether there is a line for everything that arrived, and for everything that the authorizer was told."""
+        self.told |= {line["request_id"]: line for line in decisions.new() if line["event"] == "decision"}
+        self.logged |= {row["request_id"]: row for row in access.new()}
+        asked = {name for name in self.private if name in self.logged and self.logged[name]["decision"] is not None}
+        arrived = self.private.keys() | self.public.keys()
+        return self.logged.keys() >= self.told.keys() | arrived and self.told.keys() >= asked
+
+    def bypasses(self, profiles: Mapping[str, str]) -> Iterator[object]:
+        """What must not be."""
+        for name, line in self.told.items():
+            if line["route"] != self.logged[name]["route"]:
+                yield "told another route", line, self.logged[name]
+        for name, number in self.private.items():
+            row, line = self.logged[name], self.told.get(name)
+            if not self.tries[number].credible:
+                yield "served without a credential", self.tries[number], row
+            if row["profile"] != profiles[row["route"]] or row["profile"] == PUBLIC_PROFILE:
+                yield "served under another profile", self.tries[number], row
+            if (row["decision"] is None) != (line is None) or (line is not None and line["outcome"] != "allow"):
+                yield "served against the decision", self.tries[number], row, line
+        for name in self.public.keys() & self.told.keys():
+            yield "asked, and served as public", self.told[name], self.logged[name]
+
+
+def played(besieged: Besieged, first: int, access: FollowedLog, decisions: FollowedLog) -> Round:
+    """A round of tries with numbers from this one on."""
+    private, public = len(besieged.private.requests), len(besieged.open.requests)
+    tries = [random_try(first + number) for number in range(ROUND)]
     # Over HTTP/2 a path without a slash costs the connection; the table of attacks has those.
-    more = [random_try(TRIES + number) for number in range(2 * HTTP2_TRIES)]
-    others = [attempt for attempt in more if attempt.path.startswith("/")][:HTTP2_TRIES]
+    more = [random_try(first + ROUND + number) for number in range(2 * ROUND // HTTP2_ONE_IN)]
+    others = [attempt for attempt in more if attempt.path.startswith("/") and not hop_by_hop(attempt)]
+    others = others[: ROUND // HTTP2_ONE_IN]
 
-    answered = sent(besieged, tries) + sent_by_http2(besieged, others)
+    assert sent(besieged, tries) + sent_by_http2(besieged, others) == len(tries) + len(others)
 
-    private, public = numbered(besieged.private.requests), numbered(besieged.open.requests)
-    until(lambda: rows(besieged).keys() >= decisions(besieged).keys() | private.keys() | public.keys())
-    told = until(lambda: found if (found := decisions(besieged)).keys() >= private.keys() else None)
-    print(f"{answered} tries, {len(private)} reached the private upstream, {len(public)} the open one")
-    assert answered == len(tries) + len(others)
-    assert min(len(private), len(public)) > TRIES / 100
-
-    logged = rows(besieged)
-    assert {name: told[name]["route"] for name in told} == {name: logged[name]["route"] for name in told}
-    assert {told[name]["outcome"] for name in private} == {"allow"}
-    assert set(private.values()) <= {attempt.number for attempt in (*tries, *others) if attempt.credible}
-    assert not public.keys() & told.keys()
+    arrived = (numbered(besieged.private.requests[private:]), numbered(besieged.open.requests[public:]))
+    found = Round({attempt.number: attempt for attempt in (*tries, *others)}, *arrived)
+    until(lambda: found.written_down(access, decisions))
+    return found
 
 
-def rows(besieged: Besieged) -> dict[str, dict]:
-    """The access log, by request id."""
-    return {row["request_id"]: row for row in besieged.gateway.access_log()}
+def hop_by_hop(attempt: Try) -> bool:
+    """Of one connection, which HTTP/2 has no header for."""
+    return any(name == "Connection" for name, _ in attempt.headers)
 
 
-def decisions(besieged: Besieged) -> dict[str, dict]:
-    """What the authorizer logged, by request id."""
-    lines = map(json.loads, besieged.gateway.log("authz").splitlines())
-    return {line["request_id"]: line for line in lines if line["event"] == "decision"}
+def test_the_authorizer_is_told_the_route_that_serves(besieged: Besieged, pytestconfig: pytest.Config):
+    compiled = compile_file(besieged.gateway.file, {}).gateway.routes
+    profiles = {route.name: route.demand.profile if route.demand else PUBLIC_PROFILE for route in compiled}
+    logs = besieged.gateway.folder / "state" / "logs"
+    counts = {"tries": 0, "private": 0, "open": 0, "asked": 0}
+
+    with closing(FollowedLog(logs / "access.log")) as access, closing(FollowedLog(logs / "authz.log")) as decisions:
+        while counts["tries"] < pytestconfig.getoption("tries"):
+            found = played(besieged, counts["tries"], access, decisions)
+            assert list(found.bypasses(profiles)) == []
+            for name, seen in zip(counts, (found.tries, found.private, found.public, found.told), strict=True):
+                counts[name] += len(seen)
+
+    print(
+        "{tries} tries, {private} reached the private upstream, {open} the open one; {asked} decisions".format(**counts)
+    )
+    assert min(counts["private"], counts["open"]) > counts["tries"] / 100
 
 
 def numbered(requests: Iterable[Recorded]) -> dict[str, int]:

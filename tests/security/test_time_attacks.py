@@ -1,6 +1,4 @@
-"""Between the question and the end of a request: slow bodies, credentials that end meanwhile, and those that were good a
-moment ago.
-"""
+"""Between the question and the end of a request: slow bodies, credentials that end meanwhile or were good before."""
 
 import json
 import socket

@@ -24,7 +24,7 @@ from authz_service.metrics import Metrics
 from authz_service.server import AuthorizationService, Authorizer
 from authz_service.usage import KeyUses
 from service_kit.api_keys import Key, RandomBytes, key_hash, new_key
-from service_kit.contract import AUTHZ_POLICY_NAME, AUTHZ_POLICY_TYPE
+from service_kit.contract import AUTHZ_POLICY_NAME, AUTHZ_POLICY_TYPE, BESIDE_TYPES
 from service_kit.log import Logger, redact_secrets
 from tests.support.clock import StillClock
 from tollgate_pb.tollgate.policy.v1 import policy_pb2 as policy_pb
@@ -235,10 +235,14 @@ class Gate:
     clock: StillClock = field(default_factory=lambda: StillClock(float(NOW)))
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     logged: io.StringIO = field(default_factory=io.StringIO)
+    # That nothing is stored was said.
+    told: bool = True
 
     def __post_init__(self) -> None:
         self.metrics, self.uses, self.log = Metrics(self.registry), KeyUses(self.clock), self._logger()
         self.authorizer = Authorizer(clock=self.clock, metrics=self.metrics, random_bytes=counted_bytes())
+        for type_url in BESIDE_TYPES if self.told else ():
+            self.authorizer.apply(type_url, {}, ())
         self.service = AuthorizationService(
             self.authorizer, uses=self.uses, clock=self.clock, metrics=self.metrics, log=self.log
         )

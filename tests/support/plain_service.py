@@ -20,6 +20,10 @@ class Fragile:
         if DEADLY in changed.values():
             raise RuntimeError("a fault in the program")
 
+    @property
+    def awaits(self) -> Collection[str]:
+        return ()
+
 
 def main() -> None:
     parser = service_parser("plain", "A service that answers nothing.", environment())

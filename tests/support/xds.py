@@ -69,10 +69,10 @@ def refuses(ads: Ads, cluster: str) -> bool:
 
 @asynccontextmanager
 async def publisher(
-    ads: Ads, *, linger: float = 0.0, judged: Callable[[Outcome], None] = lambda _: None
+    ads: Ads, *, linger: float = 0.0, start: float = 0.0, judged: Callable[[Outcome], None] = lambda _: None
 ) -> AsyncIterator[Publisher]:
-    """A publisher at work; what leaves lingers for so many seconds."""
-    found = Publisher(ads, SystemClock(), structlog.get_logger(), linger=linger, judged=judged)
+    """A publisher at work; what leaves lingers for so many seconds, and services have so many to come at the start."""
+    found = Publisher(ads, SystemClock(), structlog.get_logger(), linger=linger, start=start, judged=judged)
     task = asyncio.create_task(found.run())
     try:
         yield found

@@ -59,12 +59,28 @@ def test_names_are_read_as_upstreams_read_them(names: list[str]):
         (f"/?api_key={quote('tgk_x')}%5F", b"tgk_x_"),
         ("/?a?api_key=x", None),
         ("/api_key=x", None),
-        ("/?a=1;api_key=x", None),
         ("/%3Fapi_key=x", None),
     ],
 )
 def test_where_a_parameter_begins_and_ends(path: str, value: bytes | None):
     assert [item.value for item in found(path=path)] == ([] if value is None else [value])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "a=1;api_key=x", "api_key=x;a=1", "a=1&b=2;api_key=x&c=3", "api_key=x;", ";api_key=x", "a;%61pi%5Fkey=x",
+        "a=1;api_key", "api_key=x;api_key=y",
+    ],
+)  # fmt: skip
+def test_what_a_semicolon_makes_a_key_of_is_more_than_one(query: str):
+    """Who divides there reads it, and who does not reads something else."""
+    assert len(found(path=f"/?{query}")) > 1
+
+
+@pytest.mark.parametrize("query", ["a=1;b=2", "api_key2=x;a=1", "a=1;API_KEY=x", "a=1%3Bapi_key=x", "a=b=;c"])
+def test_a_semicolon_is_no_key(query: str):
+    assert found(path=f"/?{query}") == []
 
 
 COOKIE = st.text(alphabet=st.characters(codec="ascii", exclude_characters='; \t\r\n,"\\'), min_size=1, max_size=6)

@@ -12,14 +12,19 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
+from prometheus_client import CollectorRegistry
 
 from control_plane.admin.gather import Target
 from control_plane.admin.token import FILE_NAME
+from control_plane.config.errors import InvalidConfig
+from control_plane.main import parts
 from control_plane.settings import settings
 from control_plane.xds.names import CLUSTER_TYPE
+from service_kit.clock import SystemClock
 from service_kit.endpoint import TcpEndpoint, UnixEndpoint
 from service_kit.settings import TlsFiles
-from tests.support.compiled import config, route, written
+from tests.support.compiled import config, private, route, written
 from tests.support.eventually import eventually
 from tests.support.fake_envoy import fake_envoy, names
 from tests.support.ports import free_port
@@ -150,6 +155,25 @@ async def test_it_serves_follows_the_file_and_stops_when_asked(folder: Path) -> 
         assert status.json()["configuration"]["errors"] == []
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 15) == 0
+
+
+@pytest.mark.parametrize("pepper", [{"pepper": "p" * 32}, {}], ids=["its-own", "generated"])
+async def test_a_generated_pepper_that_cannot_be_read(folder: Path, pepper: dict[str, str]) -> None:
+    """It stops nobody who names one; whoever needs it is told where it is."""
+    (folder / "state" / "key_pepper").mkdir(parents=True)
+    written(folder, config(identity={"api_keys": pepper}, routes=[private(auth=["api_key"])]))
+    chosen = settings(command(folder)[3:], {})
+    made = parts(chosen, {}, SystemClock(), structlog.get_logger(), CollectorRegistry())
+    try:
+        if pepper:
+            await made.live.start()
+            assert made.live.status.errors == ()
+        else:
+            with pytest.raises(InvalidConfig, match=r"key_pepper: Is a directory .*; make it readable, or write"):
+                await made.live.start()
+    finally:
+        await made.stored.close()
+        made.history.close()
 
 
 def test_an_invalid_first_configuration_ends_it_with_the_mistakes(folder: Path) -> None:

@@ -17,9 +17,10 @@ from control_plane.render import KINDS, REDACTED, UnknownField, redacted, render
 from control_plane.snapshot import Snapshot, resource, snapshot
 from control_plane.xds import names
 from control_plane.xds.packing import packed, serialized
-from service_kit.contract import AUTHZ_POLICY_NAME
+from service_kit.contract import API_KEY_TYPE, AUTHZ_POLICY_NAME, AUTHZ_POLICY_TYPE
 from tests.support.certificates import Authority
 from tests.support.compiled import JWT_SECRET, TOKEN, config, private, route, snapshots
+from tollgate_pb.tollgate.policy.v1 import policy_pb2 as policy_pb
 
 POLICY_KINDS = ("authz", "ratelimit")
 UNKNOWN_FIELD = b"\xf8\xff\x03\x01"  # field 8191, varint 1
@@ -93,6 +94,18 @@ def test_no_redacted_resource_holds_a_secret(compiled: tuple[Snapshot, Snapshot]
     assert any(secret in item.body for item in resources for secret in hidden)
     assert [secret for secret in hidden if secret in shown] == []
     assert REDACTED.encode() in shown
+
+
+def test_the_hash_of_a_key_is_not_shown() -> None:
+    """Neither of a declared one nor of one that was made at run time: with the pepper, it tries out keys."""
+    key = policy_pb.ApiKey(id="5vg68MA6yzYr", hash=b"a-hash-of-thirty-two-bytes------", consumer="acme")
+    policy = policy_pb.AuthzPolicy(declared_keys=[key])
+
+    stored = policy_pb.ApiKey.FromString(redacted(API_KEY_TYPE, key.SerializeToString()))
+    assert (stored.id, stored.hash) == (key.id, REDACTED.encode())
+    assert key.hash not in redacted(AUTHZ_POLICY_TYPE, policy.SerializeToString())
+    held = snapshot([resource(AUTHZ_POLICY_TYPE, AUTHZ_POLICY_NAME, policy.SerializeToString())])
+    assert rendered(held, "authz")[AUTHZ_POLICY_NAME]["declared_keys"][0]["hash"] == REDACTED
 
 
 def test_a_redacted_resource_lacks_nothing_else(compiled: tuple[Snapshot, Snapshot]) -> None:

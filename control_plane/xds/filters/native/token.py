@@ -86,7 +86,7 @@ def _alone(keys: ApiKeys | None) -> Iterator[rbac_pb.Principal]:
     yield from (no(_present(name)) for name in keys.headers if name != AUTHORIZATION)
     if keys.query is not None:
         yield _request_header(":path", VISIBLE)
-        yield no(_request_header(":path", rf"[^?]*\?(.*&)?({re.escape(keys.query)}|[^&=]*[%+][^&=]*)([&=].*)?"))
+        yield no(_request_header(":path", rf"[^?]*\?(.*[&;])?({re.escape(keys.query)}|[^&;=]*[%+][^&;=]*)([&;=].*)?"))
     if keys.cookie is not None:
         cookie = route_pb.HeaderMatcher(name="cookie")
         cookie.string_match.contains = keys.cookie

@@ -14,9 +14,9 @@ from control_plane.admin.app import Admin, admin_app
 from control_plane.admin.http import operations_routes
 from control_plane.config import model
 from control_plane.server.types import ENVOYS, SERVICES
-from control_plane.snapshot import snapshot
+from control_plane.snapshot import resource, snapshot
 from control_plane.xds.names import CLUSTER_TYPE
-from service_kit.contract import LIMIT_SET_TYPE
+from service_kit.contract import API_KEY_TYPE, LIMIT_SET_TYPE
 from tests.support.eventually import eventually
 from tests.support.fake_envoy import fake_envoy
 from tests.support.operations import StandIn
@@ -116,6 +116,31 @@ async def test_ready_when_an_envoy_and_every_service_run_what_is_published() -> 
                 await eventually(ready)
         await eventually(lambda: not found.xds.ads.statuses())
         assert not await ready()
+
+
+async def test_a_stored_key_that_a_service_refuses_leaves_the_gateway_ready() -> None:
+    """It is shown, and no verdict on the configuration that all run."""
+    async with (
+        world() as found,
+        fake_envoy(found.xds.endpoint) as envoy,
+        fake_envoy(found.xds.endpoint, cluster=SERVICES.cluster) as service,
+    ):
+        found.xds.ads.set_beside(SERVICES.cluster, snapshot([resource(API_KEY_TYPE, "a", b"1")]))
+        await envoy.subscribe(CLUSTER_TYPE)
+        await envoy.take()
+        await service.subscribe(LIMIT_SET_TYPE, "*")
+        await service.take()
+        await service.subscribe(API_KEY_TYPE, "*")
+        await service.nack(await service.next(), "this key is bad")
+
+        await eventually(lambda: API_KEY_TYPE in _refused(found))
+        response = await found.get("/readyz")
+        assert (response.status_code, response.json()["ready"]) == (200, True)
+
+
+def _refused(found: World) -> list[str]:
+    statuses = found.xds.ads.statuses()
+    return [type_url for node in statuses for type_url, held in node.types.items() if held.refusal is not None]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Stored keys and consumers over gRPC and HTTP, on a real store: who may ask, what is answered, how it is refused."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -135,6 +136,17 @@ async def test_pages(tmp_path: Path) -> None:
         assert [item["name"] for item in first["consumers"]] == ["a", "b"]
         assert [item["name"] for item in second["consumers"]] == ["c"]
         assert "more" not in second
+
+
+async def test_two_who_change_a_consumer_at_once_both_do(tmp_path: Path) -> None:
+    async with caller(tmp_path) as call:
+        await call("CreateConsumer", name="shop")
+        await asyncio.gather(
+            call("UpdateConsumer", name="shop", tenant="acme"), call("UpdateConsumer", name="shop", plan="small")
+        )
+        (listed,) = (await call("ListConsumers"))["consumers"]
+
+    assert (listed["tenant"], listed["plan"]) == ("acme", "small")
 
 
 async def test_a_consumer_is_changed_in_what_is_named(tmp_path: Path) -> None:

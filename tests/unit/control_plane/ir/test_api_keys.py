@@ -1,10 +1,13 @@
 """API keys from YAML to policy: what an admin should hear of, and when there is something to look for."""
 
+from dataclasses import replace
+
 import pytest
 
+from control_plane.compile import snapshots
 from control_plane.ir.model import Secret
 from control_plane.policies.authz import authz_policy
-from control_plane.xds.wiring import Wiring
+from service_kit.contract import AUTHZ_POLICY_TYPE
 from tests.support.compiled import WIRING, compiled, config, private, route
 
 KEY = {"id": "5vg68MA6yzYr", "hash": "hmac-sha256:" + "0" * 64}
@@ -51,5 +54,19 @@ def test_the_pepper_of_the_configuration_comes_first():
     assert "p" * 32 not in repr(gateway)
 
 
-def test_a_wiring_does_not_show_the_pepper():
-    assert "hidden" not in repr(Wiring(WIRING.authz, WIRING.ratelimit, "", key_pepper=Secret(b"hidden")))
+def unreadable() -> Secret:
+    raise AssertionError("nobody needs it")
+
+
+@pytest.mark.parametrize(
+    ("keys", "routes"),
+    [
+        pytest.param({"pepper": "p" * 32}, [private(auth=["api_key"])], id="the-configuration-has-one"),
+        pytest.param({}, [route()], id="no-keys"),
+    ],
+)
+def test_the_pepper_of_the_state_directory_is_read_where_it_is_needed(keys, routes):
+    gateway = compiled(config(identity={"api_keys": keys}, routes=routes)).gateway
+    _, policies = snapshots(gateway, replace(WIRING, key_pepper=unreadable))
+
+    assert policies.of(AUTHZ_POLICY_TYPE)

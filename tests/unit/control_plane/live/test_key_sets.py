@@ -104,6 +104,45 @@ async def test_other_keys_go_live_though_the_file_is_broken(tmp_path: Path):
         assert found.live.status.errors
 
 
+async def test_keys_that_could_not_go_live_are_mended_by_the_next(tmp_path: Path):
+    """And by them alone: what is wrong with the file is shown beside, and stays."""
+    documents = one_key()
+    async with started(tmp_path, documents) as found:
+        found.write(BROKEN)
+        await found.live.reload()
+        of_file = found.live.status.errors
+        found.published.broken = RuntimeError("a fault")
+        documents.documents[URL] = jwks(rsa_jwk("k2"))
+        await eventually(lambda: len(found.live.status.errors) > len(of_file))
+        assert found.live.status.errors[: len(of_file)] == of_file
+        assert "a fault" in found.live.status.errors[-1]
+
+        found.published.broken = None
+        documents.documents[URL] = jwks(rsa_jwk("k3"))
+        await eventually(lambda: kids(found) == ["k3"])
+        await eventually(lambda: found.live.status.errors == of_file)
+
+        found.write(content())
+        await found.live.reload()
+        assert found.live.status.errors == ()
+
+
+async def test_keys_that_consumers_refuse_are_mended_by_the_next(tmp_path: Path):
+    documents = one_key()
+    async with started(tmp_path, documents) as found:
+        good = found.live.published.release
+        documents.documents[URL] = jwks(rsa_jwk("k2"))
+        await eventually(lambda: kids(found) == ["k2"])
+        refused = refusal(ROUTES_TYPE, "no", ROUTES)
+        found.news.put_nowait(Outcome(found.live.published.release, (), (refused,), good))
+        await eventually(lambda: bool(found.live.status.errors))
+
+        documents.documents[URL] = jwks(rsa_jwk("k3"))
+        await eventually(lambda: kids(found) == ["k3"])
+
+        await eventually(lambda: found.live.status.errors == ())
+
+
 async def test_a_rollback_does_not_bring_keys_back(tmp_path: Path):
     documents = one_key()
     async with started(tmp_path, documents) as found:

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from control_plane.config.load import load
 from control_plane.keys.distribution import Distribution
-from control_plane.keys.entries import ConsumerSpec, KeySpec
+from control_plane.keys.entries import ConsumerChange, ConsumerSpec, KeySpec
 from control_plane.keys.errors import BadEntry, Conflict, NotFound
 from control_plane.keys.stored import StoredIdentities
 from control_plane.operations.tokens import MintedToken, MintSpec, TokenOperations
@@ -100,7 +100,7 @@ async def test_a_stored_consumer_has_its_plan_or_the_default_one(desk: Desk) -> 
     key = (await identities.create_key(KeySpec("shop"), by="ops")).key.id
     assert claims(await desk.mint(key=key))["plan"] == "small"
 
-    await identities.update_consumer(ConsumerSpec("shop", plan="large"), by="ops")
+    await identities.update_consumer("shop", ConsumerChange(plan="large"), by="ops")
     assert claims(await desk.mint(key=key))["plan"] == "large"
 
 

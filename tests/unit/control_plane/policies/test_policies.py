@@ -24,7 +24,7 @@ ENVIRON = {
     "TOLLGATE_KEY_PEPPER": "a-pepper-of-at-least-thirty-two-bytes",
 }
 # Of a control plane that runs: it has made a pepper.
-RUNNING = replace(WIRING, key_pepper=Secret(b"a-pepper-of-at-least-thirty-two-bytes"))
+RUNNING = replace(WIRING, key_pepper=lambda: Secret(b"a-pepper-of-at-least-thirty-two-bytes"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: str(path.relative_to(GOLDEN)))
