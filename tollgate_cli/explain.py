@@ -9,6 +9,7 @@ import typer
 from control_plane.config.errors import InvalidConfig, did_you_mean
 from control_plane.ir.model import Gateway, Route
 from control_plane.operations.enforcement import Enforced, enforcement
+from service_kit.contract import CREDENTIAL_JWT
 from service_kit.settings import environment
 from tollgate_cli.admission import admitted
 from tollgate_cli.refusal import refuse
@@ -34,6 +35,8 @@ def explain(
         typer.echo(json.dumps({"route": route, "rules": [asdict(item) for item in found]}, indent=2))
     else:
         typer.echo("\n".join(_lines(found)))
+    for name in _unread(gateway, _named(route, gateway)):
+        typer.echo(f"note: once the gateway has fetched the keys of {name}, Envoy judges its tokens", err=True)
 
 
 def _named(name: str, gateway: Gateway) -> Route:
@@ -43,6 +46,13 @@ def _named(name: str, gateway: Gateway) -> Route:
         typer.echo(f"error: there is no route {name!r}; {cure}", err=True)
         raise typer.Exit(1)
     return known[name]
+
+
+def _unread(gateway: Gateway, route: Route) -> list[str]:
+    """Issuers that Envoy judges on this route once it has their keys."""
+    if route.demand is None or CREDENTIAL_JWT not in route.demand.accept:
+        return []
+    return [issuer.name for issuer in gateway.jwt if issuer.native and issuer.fetched and issuer.jwks is None]
 
 
 def _lines(found: tuple[Enforced, ...]) -> list[str]:

@@ -274,7 +274,7 @@ def _of_configuration(found: ConfigurationReport) -> Iterator[str]:
 
 def _of_identities(found: IdentitiesReport | None) -> Iterator[str]:
     if found is not None and found.trouble:
-        yield f"stored keys can be neither read nor changed, and work as they did: {found.trouble}"
+        yield f"stored keys can be neither read nor changed, services go by what they were told last: {found.trouble}"
 
 
 def _of_fleet(nodes: tuple[NodeReport, ...]) -> Iterator[str]:

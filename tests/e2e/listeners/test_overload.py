@@ -91,7 +91,7 @@ def test_a_full_heap_refuses_requests_and_recovers():
         with running_gateway(config, {"TOLLGATE_ENVOY_MEMORY": "64MiB"}) as gateway:
             assert ask(gateway).status_code == 200
             with uploads(gateway):
-                refused = until(lambda: found if (found := ask(gateway)).status_code == 503 else None)
+                refused = until(lambda: found if (found := ask(gateway)).status_code == 503 else None, seconds=60)
             deaf.hang_up()
             until(lambda: ask(gateway).status_code == 200)
 

@@ -31,6 +31,15 @@ def test_people_read_a_table(file: Path) -> None:
     assert "5 requests a minute per subject" in result.stdout
 
 
+def test_keys_that_only_the_gateway_has_are_told(tmp_path: Path) -> None:
+    issuer = {"name": "staff", "issuer": "https://login.example.com", "audiences": ["g"], "algorithms": ["RS256"]}
+    routes = [route("email", "/email", auth=["jwt"]), route("public", "/public")]
+    file = written(tmp_path, config(identity={"jwt": [{**issuer, "enforce": "envoy"}]}, routes=routes))
+
+    told = "note: once the gateway has fetched the keys of staff, Envoy judges its tokens\n"
+    assert [explain(name, file).stderr for name in ("email", "public")] == [told, ""]
+
+
 def test_programs_read_json(file: Path) -> None:
     found = json.loads(explain("public", file, "--json").stdout)
 
