@@ -13,11 +13,11 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
 from authz_service.wire import optional, part, unique
+from service_kit.certificate_names import UNREADABLE, alternative_names
 from service_kit.subscription import PolicyRejected
 from tollgate_pb.tollgate.policy.v1 import policy_pb2 as policy_pb
 
@@ -110,7 +110,7 @@ def certificate(url_encoded: str) -> Certificate:
     """The certificate as Envoy hands it over; UnusableCertificate where nothing can be read."""
     try:
         found = x509.load_pem_x509_certificate(unquote_to_bytes(url_encoded))
-        alternative = _alternative_names(found)
+        alternative = alternative_names(found)
         return Certificate(
             uris=tuple(alternative.get_values_for_type(x509.UniformResourceIdentifier)),
             hosts=tuple(alternative.get_values_for_type(x509.DNSName)),
@@ -118,15 +118,8 @@ def certificate(url_encoded: str) -> Certificate:
             expires=found.not_valid_after_utc.timestamp(),
             fingerprint=found.fingerprint(SHA256()).hex(),
         )
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except UNREADABLE as error:
         raise UnusableCertificate("unreadable") from error
-
-
-def _alternative_names(found: x509.Certificate) -> x509.SubjectAlternativeName:
-    try:
-        return found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return x509.SubjectAlternativeName([])
 
 
 def _client(entry: policy_pb.MtlsClient) -> Client:

@@ -1,9 +1,14 @@
 """Processes of a run, which end with it."""
 
+import json
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
+
+from bench.load import LoadFailed
 
 STOP_SECONDS = 20.0
 
@@ -25,3 +30,12 @@ def running_process(
             finally:
                 process.kill()
                 process.wait()
+
+
+def alone(module: str, name: str, what: str, **arguments: object) -> Any:  # Any: JSON
+    """What the measurement of this name gives in a new process of this module; LoadFailed says of `what`."""
+    command = [sys.executable, "-m", module, name, json.dumps(arguments)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    if found.returncode != 0:
+        raise LoadFailed(f"{name} of {what}: {found.stderr[-2000:]}")
+    return json.loads(found.stdout.splitlines()[-1])

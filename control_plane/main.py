@@ -7,7 +7,6 @@ import sys
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 import grpc
@@ -34,7 +33,6 @@ from control_plane.key_sets.fetched import FetchedKeySets
 from control_plane.key_sets.kept import KeptSets
 from control_plane.keys.distribution import Distribution
 from control_plane.keys.errors import StoreUnusable
-from control_plane.keys.settings import kept_pepper
 from control_plane.keys.stored import StoredIdentities
 from control_plane.live.configuration import LiveConfiguration
 from control_plane.live.outside import Outside
@@ -94,12 +92,12 @@ def parts(
     )
     history = History(chosen.state_dir / FILE_NAME, clock=clock, warn=log.warning)
     record = Record(history, log=log, registry=registry)
-    wiring = replace(chosen.wiring, key_pepper=cache(lambda: Secret(kept_pepper(chosen.state_dir))))
+    stored = _stored(chosen, ads, clock, log, registry)
+    wiring = replace(chosen.wiring, key_pepper=lambda: Secret(stored.kept_pepper()))
     compiler = Compiler(wiring)
     key_sets = _key_sets(chosen, news, clock, log, registry)
     reader = Reader(chosen.config, environ, compiler, key_sets.sets)
     gate = Gate(compiler, chosen.envoy_binary, reader.place, clock)
-    stored = _stored(chosen, ads, clock, log, registry)
     outside = Outside(reader, endpoints, key_sets, stored)
     live = LiveConfiguration(reader, gate, publisher, news, outside, record, log=log, clock=clock, registry=registry)
     return Parts(wiring, ads, publisher, endpoints, key_sets, stored, history, record, live)

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 import grpc
 from cryptography import x509
 
+from service_kit.certificate_names import UNREADABLE, alternative_names
 from service_kit.contract import GROUP_PATTERN
 
 
@@ -74,8 +75,8 @@ def _names(certificates: Iterable[bytes | str]) -> tuple[list[str], list[str]]:
     for pem in certificates:
         try:
             found = x509.load_pem_x509_certificate(pem if isinstance(pem, bytes) else pem.encode())
-            names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+            names = alternative_names(found)
+        except UNREADABLE:
             break
         return (
             names.get_values_for_type(x509.UniformResourceIdentifier),

@@ -8,12 +8,11 @@ import base64
 import binascii
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from service_kit.private_files import replace_private
 
 FORMAT = "tollgate-policies-1"
 
@@ -46,17 +45,7 @@ def load_policies(path: Path) -> Policies | None:
 
 def save_policies(path: Path, policies: Policies) -> None:
     """Replaces the file in one step, readable by its owner alone."""
-    descriptor, temporary = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # created 0600
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(_encoded(policies))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except OSError:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        raise
+    replace_private(path, _encoded(policies))
 
 
 class PolicyFile:

@@ -2,22 +2,26 @@
 
 import os
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
+
+# What SQLite keeps beside a database while it writes ahead, with its mode: the log and its index.
+BESIDE_A_DATABASE: Final = ("-wal", "-shm")
 
 
-def make_private(file: Path, *beside: Path) -> None:
-    """The file, made where there is none, readable by its owner alone; so are those beside it, as far as they are."""
+def make_private_database(file: Path) -> None:
+    """A file for SQLite, made where there is none, readable by its owner alone; so is what is beside it."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
     finally:
         os.close(descriptor)
-    for other in beside:
+    for suffix in BESIDE_A_DATABASE:
         with suppress(FileNotFoundError):
-            other.chmod(0o600)
+            file.with_name(file.name + suffix).chmod(0o600)
 
 
 def kept_secret(file: Path, make: Callable[[], str]) -> str:
@@ -27,30 +31,30 @@ def kept_secret(file: Path, make: Callable[[], str]) -> str:
     """
     if text := _text(file):
         return text
-    descriptor, fresh = tempfile.mkstemp(prefix=file.name, dir=file.parent)  # created 0600
-    try:
-        with os.fdopen(descriptor, "w") as opened:
-            opened.write(make() + "\n")
-            opened.flush()
-            os.fsync(opened.fileno())
-        _put(Path(fresh), file)
-    finally:
-        Path(fresh).unlink(missing_ok=True)
-    _sync(file.parent)
+    with _fresh(file, f"{make()}\n".encode()) as fresh:
+        _put(fresh, file)
     return _text(file)
 
 
 def replace_private(file: Path, content: bytes) -> None:
     """Puts the content in place of the file in one step, on the disk before it is there; OSError leaves the old one."""
-    descriptor, fresh = tempfile.mkstemp(prefix=file.name, dir=file.parent)  # created 0600
+    with _fresh(file, content) as fresh:
+        fresh.replace(file)
+
+
+@contextmanager
+def _fresh(file: Path, content: bytes) -> Iterator[Path]:
+    """A private file beside this one, written out, to be put in its place; then their folder is on the disk, too."""
+    descriptor, name = tempfile.mkstemp(prefix=file.name, dir=file.parent)  # created 0600
+    fresh = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as opened:
             opened.write(content)
             opened.flush()
             os.fsync(opened.fileno())
-        Path(fresh).replace(file)
+        yield fresh
     finally:
-        Path(fresh).unlink(missing_ok=True)
+        fresh.unlink(missing_ok=True)
     _sync(file.parent)
 
 

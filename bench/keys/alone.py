@@ -6,7 +6,6 @@
 import gc
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from authz_service.identity import Grant
 from authz_service.metrics import Metrics
 from authz_service.server import Authorizer
+from bench import processes
 from bench.keys.corpus import Corpus
 from bench.keys.services import told
 from bench.load import LoadFailed
@@ -36,12 +36,8 @@ DEMANDS = {"route": "email", "profile": "p", "accept": "api_key", "scopes": "ema
 
 def alone(name: str, corpus: Corpus, **arguments: object) -> Any:  # Any: JSON
     """What the measurement of this name gives."""
-    said = json.dumps({"folder": str(corpus.folder), "keys": corpus.keys, **arguments})
-    command = [sys.executable, "-m", __spec__.name, name, said]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    if found.returncode != 0:
-        raise LoadFailed(f"{name} of {corpus.keys} keys: {found.stderr[-2000:]}")
-    return json.loads(found.stdout.splitlines()[-1])
+    what = f"{corpus.keys} keys"
+    return processes.alone(__spec__.name, name, what, folder=str(corpus.folder), keys=corpus.keys, **arguments)
 
 
 async def filled(corpus: Corpus) -> None:

@@ -5,7 +5,6 @@
 
 import asyncio
 import json
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -16,6 +15,7 @@ from typing import Any
 import uvloop
 import yaml
 
+from bench import processes
 from bench.load import LoadFailed
 from bench.xds.corpus import Corpus, Edit, Shape
 from bench.xds.endurance import endurance
@@ -36,12 +36,7 @@ UNCOUNTED = 1
 
 def alone(name: str, folder: Path, shape: Shape, **arguments: object) -> Any:  # Any: JSON
     """What the measurement of this name gives, made on a corpus in this folder."""
-    said = json.dumps({"folder": str(folder), "shape": asdict(shape), **arguments})
-    command = [sys.executable, "-m", __spec__.name, name, said]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    if found.returncode != 0:
-        raise LoadFailed(f"{name} of {shape}: {found.stderr[-2000:]}")
-    return json.loads(found.stdout.splitlines()[-1])
+    return processes.alone(__spec__.name, name, str(shape), folder=str(folder), shape=asdict(shape), **arguments)
 
 
 async def cold(corpus: Corpus) -> Json:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from control_plane.history.schema import DAMAGE, Damaged, NewerSchema, code, prepare
-from service_kit.private_files import make_private
+from service_kit.private_files import BESIDE_A_DATABASE, make_private_database
 
 Answer = TypeVar("Answer")
 Work = Callable[[sqlite3.Connection], Answer]
@@ -22,8 +22,6 @@ LONGEST_WAIT: Final = 5.0
 # So many damaged databases are kept: they are evidence, and hold secrets.
 MOST_BROKEN: Final = 3
 BROKEN: Final = re.compile(r"\.broken-([0-9]{1,9})")
-# The log and its index, which SQLite keeps beside the file, with its mode.
-BESIDE: Final = ("-wal", "-shm")
 
 
 class HistoryUnavailable(Exception):  # noqa: N818 - it is the history that is unavailable
@@ -103,7 +101,7 @@ class Database:
         if self._connection is not None and self._opened_as == _identity(self._file):
             return self._connection
         self._close()
-        make_private(self._file, *(_beside(self._file, suffix) for suffix in BESIDE))
+        make_private_database(self._file)
         self._connection = sqlite3.connect(
             self._file, timeout=LONGEST_WAIT, isolation_level=None, check_same_thread=False
         )
@@ -153,10 +151,10 @@ def _moved_aside(file: Path) -> Path:
         if other.name.startswith(file.name) and (match := BROKEN.fullmatch(other.name.removeprefix(file.name)))
     )
     for number in numbers[: -(MOST_BROKEN - 1)]:
-        for suffix in ("", *BESIDE):
+        for suffix in ("", *BESIDE_A_DATABASE):
             _beside(file, f".broken-{number}{suffix}").unlink(missing_ok=True)
     aside = _beside(file, f".broken-{numbers[-1] + 1 if numbers else 1}")
-    for suffix in (*BESIDE, ""):
+    for suffix in (*BESIDE_A_DATABASE, ""):
         with suppress(FileNotFoundError):
             _beside(file, suffix).replace(_beside(aside, suffix))
     return aside

@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from control_plane.keys.errors import IdentityError, StoreUnavailable, StoreUnusable
 from control_plane.keys.tables import ANOTHER, prepare
-from service_kit.private_files import make_private
+from service_kit.private_files import make_private_database
 
 Answer = TypeVar("Answer")
 Work = Callable[[Connection], Answer]
@@ -39,7 +39,6 @@ SERVER_SETTINGS: Final[Mapping[str, Any]] = MappingProxyType(  # Any: passed on 
         "application_name": "tollgate",
     }
 )
-BESIDE: Final = ("-wal", "-shm")
 # The primary code of an extended one (https://www.sqlite.org/rescode.html); none where Python cannot decode a value.
 PRIMARY: Final = 0xFF
 DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -79,7 +78,7 @@ class SqliteDatabase:
 
     def _opened(self) -> Engine:
         if self._engine is None:
-            make_private(self._file, *(self._file.with_name(self._file.name + suffix) for suffix in BESIDE))
+            make_private_database(self._file)
             engine = _sqlite_engine(self._file)
             try:
                 with engine.begin() as db:

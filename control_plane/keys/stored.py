@@ -8,7 +8,7 @@ the services have what they were told last.
 
 import asyncio
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from control_plane.config import model as config
@@ -42,13 +42,14 @@ class StoredIdentities:
         self.signing = SigningKeys(
             distribution, clock=clock, log=log, random_bytes=random_bytes, has_endpoint=issues_tokens
         )
+        # The state directory's, read once: what is live goes on though the file is lost.
+        self.kept_pepper = cache(partial(kept_pepper, state_dir))
         self._distribution = distribution
         self._state_dir = state_dir
         self._clock = clock
         self._log = log
         self._random_bytes = random_bytes
         self._settings: StoreSettings | None = None
-        self._kept_pepper = cache(lambda: kept_pepper(state_dir))  # what is live goes on though the file is lost
         self._identities: Identities | None = None
         self._is_live = asyncio.Event()  # a configuration with these settings
         self._uses = Uses(self._keep_uses)
@@ -71,7 +72,7 @@ class StoredIdentities:
     async def prepare(self, source: config.Config) -> tuple[Problem, ...]:
         """What of a configuration cannot be beside what is stored; until one is live, each opens its store."""
         try:
-            meant = await asyncio.to_thread(store_settings, source, self._state_dir, self._kept_pepper)
+            meant = await asyncio.to_thread(store_settings, source, self._state_dir, self.kept_pepper)
             if meant != self._settings and not self._is_live.is_set():
                 await self._open(meant)
         except StoreUnusable as error:

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service_kit.private_files import kept_secret, make_private
+from service_kit.private_files import kept_secret, make_private_database
 
 
 def mode(path):
@@ -51,10 +51,11 @@ def test_a_file_system_without_links(tmp_path, monkeypatch):
 
 
 def test_what_is_there_becomes_private(tmp_path):
-    file, beside, absent = tmp_path / "deep" / "file", tmp_path / "beside", tmp_path / "absent"
+    file, beside, absent = tmp_path / "db", tmp_path / "db-wal", tmp_path / "db-shm"
     beside.touch(0o644)
 
-    make_private(file, beside, absent)
+    make_private_database(file)
+    make_private_database(tmp_path / "deep" / "db")
 
-    assert (mode(file), mode(beside), mode(file.parent)) == ("0o600", "0o600", "0o700")
+    assert (mode(file), mode(beside), mode(tmp_path / "deep")) == ("0o600", "0o600", "0o700")
     assert not absent.exists()
