@@ -17,7 +17,7 @@ PATHS = (3, 6)
 LISTENERS = (2, 4)
 
 Key = tuple[int, str]  # port and path
-Answers = Mapping[Key, frozenset[str]]
+Targets = Mapping[Key, str]
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Gateway:
     fronts: Mapping[str, Front]
     secrets: Mapping[str, int]
 
-    def answers(self) -> Answers:
-        """Which backends may answer what is asked of each port."""
+    def targets(self) -> Targets:
+        """Which cluster answers what is asked of each port."""
         return {
-            (front.port, path): self.clusters[target].backends
+            (front.port, path): target
             for front in self.fronts.values()
             for path, target in self.paths[front.routes].items()
         }

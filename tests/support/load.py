@@ -9,10 +9,9 @@ from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from tests.support.edits import Answers, Gateway, Key
+from tests.support.edits import Gateway, Key, Targets
 
 WORKERS = 4
-NOTHING: frozenset[str] = frozenset()
 PAUSE = 0.002  # the load is there to meet changes half-way, not to be high
 
 
@@ -22,6 +21,15 @@ class Where:
 
     routes: str
     secure: bool
+
+
+@dataclass(frozen=True)
+class State:
+    """What a request may meet: the cluster of each route, the backends of each cluster, and the ports served."""
+
+    targets: Targets
+    backends: Mapping[str, frozenset[str]]
+    ports: Mapping[int, Where]
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ class Load:
         self.failures: list[Failure] = []
         self.judged: Counter[bool] = Counter()  # by whether the connection was kept from an earlier request
         self._trust = trust
-        self._states: list[tuple[Answers, Mapping[int, Where]]] = []
+        self._states: list[State] = []
         self._settled = 0
         self._settled_before = 0
         self._over = False
@@ -83,7 +91,8 @@ class Load:
             for front in gateway.fronts.values()
             if front.port in ports
         }
-        self._states.append((gateway.answers(), where))
+        backends = {name: cluster.backends for name, cluster in gateway.clusters.items()}
+        self._states.append(State(gateway.targets(), backends, where))
 
     def settled(self) -> None:
         """From now on the last state alone may answer, but for Envoy's workers that have yet to hear of it.
@@ -102,18 +111,18 @@ class Load:
         while not self._over:
             await asyncio.sleep(PAUSE)
             before, since = self._settled_before, self._settled
-            answers, where = self._states[-1]
-            key = choice.choice(sorted(answers))
-            if key[0] not in where or self._expected(key, since) is None:
+            state = self._states[-1]
+            key = choice.choice(sorted(state.targets))
+            if key[0] not in state.ports or not self._stands(key, since):
                 continue
-            await self._ask(key, (before, since), where[key[0]], kept if choice.random() < 0.5 else None)
+            await self._ask(key, (before, since), state.ports[key[0]], kept if choice.random() < 0.5 else None)
         for _, connection in kept.values():
             await connection.close()
 
     async def _ask(self, key: Key, span: tuple[int, int], where: Where, kept: Kept | None) -> None:
         """One request; its connection is kept where it is known what it was opened to."""
         before, since = span
-        known = all(at.get(key[0]) == where for _, at in self._states[since:])
+        known = all(state.ports.get(key[0]) == where for state in self._states[since:])
         held = await self._kept(key[0], where, kept)
         try:
             connection = held or await self._opened(key[0], where)
@@ -140,18 +149,26 @@ class Load:
 
     def _judge(self, key: Key, before: int, since: int, answer: str, *, kept: bool) -> None:
         """A route that left while it was asked may say what it likes."""
-        expected = self._expected(key, since)
-        if expected is None:
+        if not self._stands(key, since):
             return
         self.judged[kept] += 1
-        late = frozenset().union(*(answers.get(key, NOTHING) for answers, _ in self._states[before:since]))
-        if answer not in expected | late:
+        expected = self._expected(key, before)
+        if answer not in expected:
             self.failures.append(Failure(key, answer, expected, (since, len(self._states) - 1), kept))
 
-    def _expected(self, key: Key, since: int) -> frozenset[str] | None:
-        """All that the states since then may answer; None where one of them has no such route."""
-        found = [answers.get(key) for answers, _ in self._states[since:]]
-        return None if None in found else frozenset().union(*(item for item in found if item is not None))
+    def _stands(self, key: Key, since: int) -> bool:
+        """Whether every state since then has such a route."""
+        return all(key in state.targets for state in self._states[since:])
+
+    def _expected(self, key: Key, since: int) -> frozenset[str]:
+        """All that may answer with the states since then.
+
+        Routes and endpoints are resources of their own and change one after the other: where one edit moves a route and
+        gives the cluster that it leaves other endpoints, the old route meets the new endpoints for a moment.
+        """
+        states = self._states[since:]
+        targets = {state.targets[key] for state in states if key in state.targets}
+        return frozenset().union(*(state.backends.get(name, ()) for state in states for name in targets))
 
 
 @asynccontextmanager
