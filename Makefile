@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test conformance attack test-containers images bench bench-xds bench-keys check fmt format lint types imports generated gen golden lock clean
+.PHONY: help setup dev run test conformance attack test-containers images bench bench-xds bench-keys bench-ratelimit prove check fmt format lint types imports generated gen golden lock clean
 BIN := .venv/bin
 export PYTHON ?= python3
 
@@ -16,7 +16,7 @@ run: setup ## the quickstart: gateway, agents, login and language model; STATE_D
 	@exec $(BIN)/python -m examples.quickstart.run $(if $(STATE_DIR),--state-dir "$(STATE_DIR)")
 
 test: dev ## the tests; ARGS=... are pytest's
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 conformance: dev ## tests every statement of docs/xds-conformance.md on three kinds of clients, and prints the table
 	@$(BIN)/python -m tests.conformance --edits 1000 $(ARGS)
@@ -32,6 +32,12 @@ bench-xds: dev ## what a change costs, from the file to the last client's ACK, i
 
 bench-keys: dev ## what 100,000 API keys cost, in two minutes; ARGS=--quick for a look
 	@$(BIN)/python -m bench.keys $(ARGS)
+
+bench-ratelimit: dev ## what limits and quotas cost, in three minutes; ARGS=--quick for a look
+	@$(BIN)/python -m bench.ratelimit $(ARGS)
+
+prove: dev ## exactness of a fleet, a hundred kills, ten million rows: what takes half an hour; ARGS=--kills=12 for a look
+	@$(BIN)/python -m pytest tests/prove -s $(ARGS)
 
 images: ## the container images; ARGS=... are docker build's
 	@scripts/images.sh $(ARGS)

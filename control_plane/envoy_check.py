@@ -18,6 +18,7 @@ from envoy.config.cluster.v3 import cluster_pb2 as cluster_pb
 from envoy.config.endpoint.v3 import endpoint_pb2 as endpoint_pb
 from envoy.config.listener.v3 import listener_pb2 as listener_pb
 from envoy.config.route.v3 import route_pb2 as route_configuration_pb
+from envoy.extensions.access_loggers.file.v3 import file_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as http_connection_manager_pb,
 )
@@ -81,11 +82,11 @@ def _end_of(file: Path) -> str:
 
 
 def _write(snapshot: Snapshot, file: Path) -> None:
-    file.write_bytes(serialized(static_bootstrap(snapshot)))
+    file.write_bytes(serialized(static_bootstrap(snapshot, logs=False)))
 
 
-def static_bootstrap(snapshot: Snapshot) -> bootstrap_pb.Bootstrap:
-    """The snapshot as a bootstrap in which nothing is left to discovery."""
+def static_bootstrap(snapshot: Snapshot, *, logs: bool = True) -> bootstrap_pb.Bootstrap:
+    """The snapshot as a bootstrap in which nothing is left to discovery; without `logs` it writes none."""
     bootstrap = bootstrap_pb.Bootstrap()
     bootstrap.layered_runtime.layers.add(name="static").static_layer.update(RUNTIME)
     static = bootstrap.static_resources
@@ -94,7 +95,7 @@ def static_bootstrap(snapshot: Snapshot) -> bootstrap_pb.Bootstrap:
     for item in snapshot.of(names.CLUSTER_TYPE).values():
         static.clusters.append(_static_cluster(cluster_pb.Cluster.FromString(item.body), snapshot))
     for item in snapshot.of(names.LISTENER_TYPE).values():
-        static.listeners.append(_static_listener(listener_pb.Listener.FromString(item.body), snapshot))
+        static.listeners.append(_static_listener(listener_pb.Listener.FromString(item.body), snapshot, logs=logs))
     return bootstrap
 
 
@@ -108,15 +109,30 @@ def _static_cluster(cluster: cluster_pb.Cluster, snapshot: Snapshot) -> cluster_
     return cluster
 
 
-def _static_listener(listener: listener_pb.Listener, snapshot: Snapshot) -> listener_pb.Listener:
+def _static_listener(listener: listener_pb.Listener, snapshot: Snapshot, *, logs: bool) -> listener_pb.Listener:
     for chain in listener.filter_chains:
         manager = http_connection_manager_pb.HttpConnectionManager()
         chain.filters[-1].typed_config.Unpack(manager)
+        for link in manager.http_filters:
+            if link.HasField("config_discovery"):  # told beside the configuration
+                type_url = link.config_discovery.default_config.type_url
+                link.typed_config.type_url = type_url
         body = snapshot.of(names.ROUTES_TYPE)[manager.rds.route_config_name].body
         manager.route_config.CopyFrom(route_configuration_pb.RouteConfiguration.FromString(body))
+        if not logs:
+            _write_no_log(manager)
         chain.filters[-1].typed_config.CopyFrom(packed(manager))
         visit_secret_references(chain.transport_socket, _leave_nothing_to_discovery)
     return listener
+
+
+def _write_no_log(manager: http_connection_manager_pb.HttpConnectionManager) -> None:
+    """Envoy opens its logs to validate, and their folder may be another host's or container's."""
+    for log in manager.access_log:
+        file = file_pb2.FileAccessLog()
+        if log.typed_config.Unpack(file):
+            file.path = os.devnull
+            log.typed_config.CopyFrom(packed(file))
 
 
 def _leave_nothing_to_discovery(reference: secret_pb.SdsSecretConfig) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import secrets
 import sys
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,10 +14,13 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from control_plane.admin.app import Admin, admin_app
+from control_plane.admin.calls import Served
 from control_plane.admin.http import operations_routes
-from control_plane.admin.identities import identities_routes, identities_rpc
+from control_plane.admin.identities import SIGNING_KEYS, identities_routes, identities_rpc
+from control_plane.admin.quotas import quotas_routes, quotas_rpc
 from control_plane.admin.rpc import admin_rpc, by_token_or_socket
 from control_plane.admin.token import stored_token
+from control_plane.audit import Trail
 from control_plane.compile import Compiler
 from control_plane.config.errors import InvalidConfig
 from control_plane.config.model import Config
@@ -39,21 +42,26 @@ from control_plane.live.outside import Outside
 from control_plane.live.status import EndpointsMoved, KeySetsChanged, News
 from control_plane.operations.identities import IdentityOperations
 from control_plane.operations.operating import LiveOperations
+from control_plane.operations.quotas import LONGEST_CALL, QuotaOperations
+from control_plane.operations.quotas import SERVICE as QUOTAS
 from control_plane.operations.tokens import TokenOperations
 from control_plane.publication.publisher import START_SECONDS, Publisher
 from control_plane.reader import Reader
 from control_plane.server.ads import Ads
 from control_plane.server.csds import csds_rpc
-from control_plane.server.transport import xds_server
+from control_plane.server.transport import XdsServer, xds_server
 from control_plane.settings import Settings, settings
 from control_plane.sources.files import FileSource
 from control_plane.xds.wiring import Wiring
+from service_kit.audit import GATEWAY, AuditFile, By
 from service_kit.clock import Clock, SystemClock
-from service_kit.credentials import certificates
+from service_kit.credentials import Certificates, certificates
+from service_kit.endpoint import UnixEndpoint
 from service_kit.health import Health
 from service_kit.http import HttpServer
 from service_kit.log import Logger, configure_logs
 from service_kit.metrics import process_registry
+from service_kit.peer_calls import PeerCalls
 from service_kit.serve import run, until_stopped
 from service_kit.settings import environment
 
@@ -72,6 +80,7 @@ class Parts:
     stored: StoredIdentities
     history: History
     record: Record
+    trail: Trail
     live: LiveConfiguration
 
 
@@ -92,15 +101,18 @@ def parts(
     )
     history = History(chosen.state_dir / FILE_NAME, clock=clock, warn=log.warning)
     record = Record(history, log=log, registry=registry)
-    stored = _stored(chosen, ads, clock, log, registry)
+    trail = Trail(
+        AuditFile(chosen.audit_log), clock=clock, log=log, registry=registry, random_bytes=secrets.token_bytes
+    )
+    stored = _stored(chosen, ads, trail, clock, log, registry)
     wiring = replace(chosen.wiring, key_pepper=lambda: Secret(stored.kept_pepper()))
     compiler = Compiler(wiring)
     key_sets = _key_sets(chosen, news, clock, log, registry)
     reader = Reader(chosen.config, environ, compiler, key_sets.sets)
     gate = Gate(compiler, chosen.envoy_binary, reader.place, clock)
     outside = Outside(reader, endpoints, key_sets, stored)
-    live = LiveConfiguration(reader, gate, publisher, news, outside, record, log=log, clock=clock, registry=registry)
-    return Parts(wiring, ads, publisher, endpoints, key_sets, stored, history, record, live)
+    live = LiveConfiguration(gate, publisher, news, outside, record, trail, log=log, clock=clock, registry=registry)
+    return Parts(wiring, ads, publisher, endpoints, key_sets, stored, history, record, trail, live)
 
 
 def _key_sets(chosen: Settings, news: News, clock: Clock, log: Logger, registry: CollectorRegistry) -> FetchedKeySets:
@@ -115,7 +127,12 @@ def _key_sets(chosen: Settings, news: News, clock: Clock, log: Logger, registry:
     )
 
 
-def _stored(chosen: Settings, ads: Ads, clock: Clock, log: Logger, registry: CollectorRegistry) -> StoredIdentities:
+def _stored(
+    chosen: Settings, ads: Ads, trail: Trail, clock: Clock, log: Logger, registry: CollectorRegistry
+) -> StoredIdentities:
+    def turned(kids: Sequence[str]) -> None:
+        trail.note(By(GATEWAY, "control plane"), "signing_keys.rotate", SIGNING_KEYS, new={"made": list(kids)})
+
     return StoredIdentities(
         Distribution(ads, clock, registry),
         chosen.state_dir,
@@ -123,6 +140,7 @@ def _stored(chosen: Settings, ads: Ads, clock: Clock, log: Logger, registry: Col
         log=log,
         random_bytes=secrets.token_bytes,
         issues_tokens=chosen.wiring.oauth is not None,
+        turned=turned,
     )
 
 
@@ -134,7 +152,9 @@ class _Operators:
     app: Starlette
 
 
-def _for_operators(made: Parts, chosen: Settings, clock: Clock, registry: CollectorRegistry) -> _Operators:
+def _for_operators(
+    made: Parts, chosen: Settings, limiter: PeerCalls, clock: Clock, log: Logger, registry: CollectorRegistry
+) -> _Operators:
     """Once a configuration is live."""
 
     def config() -> Config:
@@ -148,16 +168,45 @@ def _for_operators(made: Parts, chosen: Settings, clock: Clock, registry: Collec
         lambda: config().admin, made.ads, registry, chosen.targets, generated, lambda: not made.key_sets.lacking()
     )
     on_tokens = TokenOperations(made.stored, config, clock, random_bytes=secrets.token_bytes)
-    on_keys = IdentityOperations(made.stored, on_tokens, clock, registry)
+    keys = Served(IdentityOperations(made.stored, on_tokens, clock, registry), token, made.trail)
+    quotas = Served(QuotaOperations(limiter, config, made.stored, log), token, made.trail)
     operations = LiveOperations(made.live, made.record, made.ads, made.wiring, made.key_sets.troubles, made.stored)
     return _Operators(
         services=(
-            admin_rpc(operations, token),
-            identities_rpc(on_keys, token),
+            admin_rpc(operations, token, made.trail),
+            identities_rpc(keys),
+            quotas_rpc(quotas),
             csds_rpc(made.ads, by_token_or_socket(token)),
         ),
-        app=admin_app(admin, (*operations_routes(operations, token), *identities_routes(on_keys, token))),
+        app=admin_app(
+            admin,
+            (
+                *operations_routes(operations, token, made.trail),
+                *identities_routes(keys),
+                *quotas_routes(quotas),
+            ),
+        ),
     )
+
+
+def _server(
+    made: Parts, operators: _Operators, chosen: Settings, tls: Certificates | None, health: Health
+) -> XdsServer:
+    return xds_server(
+        made.ads,
+        chosen.xds,
+        tls,
+        health,
+        connection_age=chosen.connection_age,
+        services=operators.services,
+        feedback=feedback_rpc(made.stored.note_uses, made.key_sets.refresh),
+    )
+
+
+def _limiter(chosen: Settings, tls: Certificates | None) -> PeerCalls:
+    """The rate-limit service, which has the quotas."""
+    secured = None if isinstance(chosen.ratelimit_admin, UnixEndpoint) else tls
+    return PeerCalls(QUOTAS, chosen.ratelimit_admin, secured, longest=LONGEST_CALL)
 
 
 async def serve(chosen: Settings, environ: Mapping[str, str]) -> None:
@@ -170,27 +219,31 @@ async def serve(chosen: Settings, environ: Mapping[str, str]) -> None:
     live = made.live
     async with AsyncExitStack() as stack:
         stack.callback(made.history.close)
+        stack.push_async_callback(made.trail.close)
         stack.push_async_callback(made.stored.close)
+        await made.trail.begin()
         # the first configuration waits for its first endpoints and key sets
         following = [asyncio.create_task(item.run()) for item in (made.endpoints, made.key_sets)]
         await live.start()
-        operators = _for_operators(made, chosen, clock, registry)
-        server = xds_server(
-            made.ads,
-            chosen.xds,
-            None if chosen.tls is None else certificates(chosen.tls, log, registry),
-            health,
-            connection_age=chosen.connection_age,
-            services=operators.services,
-            feedback=feedback_rpc(made.stored.note_uses, made.key_sets.refresh),
-        )
+        tls = None if chosen.tls is None else certificates(chosen.tls, log, registry)
+        limiter = _limiter(chosen, tls)
+        stack.push_async_callback(limiter.close)
+        operators = _for_operators(made, chosen, limiter, clock, log, registry)
+        server = _server(made, operators, chosen, tls, health)
         http = HttpServer(operators.app, live.current.admin_address)
         await server.start()
         stack.push_async_callback(server.stop)
         await health.serving()
         log.info("serving", xds=str(chosen.xds), admin=str(live.current.admin_address))
 
-        work = (made.publisher.run(), live.run(), http.serve(), made.stored.run(), *map(_lasting, following))
+        work = (
+            made.publisher.run(),
+            live.run(),
+            http.serve(),
+            made.stored.run(),
+            made.trail.run(),
+            *map(_lasting, following),
+        )
         await until_stopped(*work, *_followed(chosen.config, live))
         log.info("stopping")
         await health.stopping()

@@ -18,6 +18,7 @@ from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2 as _cel  # no
 from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2 as _headers  # noqa: F401
 from envoy.extensions.filters.http.header_to_metadata.v3 import header_to_metadata_pb2 as _h2m  # noqa: F401
 from envoy.extensions.filters.http.health_check.v3 import health_check_pb2 as _health  # noqa: F401
+from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as _jwt  # noqa: F401
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as _rbac  # noqa: F401
 from envoy.extensions.filters.http.router.v3 import router_pb2 as _router  # noqa: F401
 from envoy.extensions.filters.network.connection_limit.v3 import connection_limit_pb2 as _connections  # noqa: F401
@@ -58,6 +59,7 @@ KINDS: Mapping[str, str] = {
     "secrets": names.SECRET_TYPE,
     "authz": contract.AUTHZ_POLICY_TYPE,
     "ratelimit": contract.LIMIT_SET_TYPE,
+    "ledger": contract.LEDGER_POLICY_TYPE,
 }
 
 

@@ -4,26 +4,28 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-from control_plane.ir.model import Gateway, Plan, Route, Upstream
+from control_plane.ir.model import Gateway, Upstream
 from control_plane.policies.authz import authz_policy
-from control_plane.policies.limits import limit_set, limited
+from control_plane.policies.ledger import ledger_policy
+from control_plane.policies.limits import Owner, limit_set, limited
 from control_plane.reuse import Reused
 from control_plane.snapshot import Resource, resource
 from control_plane.xds import names
 from control_plane.xds.clusters.endpoints import endpoints
-from control_plane.xds.clusters.services import oauth_cluster, service_clusters
+from control_plane.xds.clusters.services import oauth_cluster, service_clusters, usage_cluster
 from control_plane.xds.clusters.upstream import upstream_cluster
 from control_plane.xds.https_redirect import redirect_configuration
 from control_plane.xds.listener.listeners import listeners, shown_to_listeners
 from control_plane.xds.packing import serialized
 from control_plane.xds.routes import RouteTable
 from control_plane.xds.secrets import own_secrets, secrets
+from control_plane.xds.system_routes import system_routes
 from control_plane.xds.visibility import EVERYBODY, visibility
 from control_plane.xds.wiring import Wiring
 from service_kit import contract
 
-Part = Route | Plan | Upstream
-P = TypeVar("P", Route, Plan, Upstream, Route | Plan)
+Part = Owner | Upstream
+P = TypeVar("P", Upstream, Owner)
 
 
 class Resources:
@@ -57,6 +59,12 @@ class Resources:
     def of_services(self, gateway: Gateway) -> Iterator[Resource]:
         """What the services are told."""
         yield resource(contract.AUTHZ_POLICY_TYPE, contract.AUTHZ_POLICY_NAME, self._authz_policy(gateway))
+        if gateway.ledger is not None:
+            policy = serialized(ledger_policy(gateway.ledger))
+            yield resource(contract.LEDGER_POLICY_TYPE, contract.LEDGER_POLICY_NAME, policy)
+        for route in system_routes(gateway):
+            if route.exempt:
+                yield from _limits(route)
         for owner in limited(gateway):
             yield from self._of_part(owner, _limits)
 
@@ -75,6 +83,8 @@ class Resources:
             yield resource(names.CLUSTER_TYPE, cluster.name, serialized(cluster))
         if gateway.tokens is not None and self._wiring.oauth is not None:
             yield resource(names.CLUSTER_TYPE, names.OAUTH_CLUSTER, serialized(oauth_cluster(self._wiring.oauth)))
+        if gateway.ledger is not None and self._wiring.usage is not None:
+            yield resource(names.CLUSTER_TYPE, names.USAGE_CLUSTER, serialized(usage_cluster(self._wiring.usage)))
         for upstream in gateway.upstreams:
             yield from self._of_part(upstream, _reached)
         for secret in (*secrets(gateway), *own_secrets(self._wiring.followed)):
@@ -101,6 +111,6 @@ def _reached(upstream: Upstream) -> Iterator[Resource]:
         yield resource(names.ENDPOINTS_TYPE, upstream.name, serialized(endpoints(upstream)))
 
 
-def _limits(owner: Route | Plan) -> Iterator[Resource]:
+def _limits(owner: Owner) -> Iterator[Resource]:
     name, limits = limit_set(owner)
     yield resource(contract.LIMIT_SET_TYPE, name, serialized(limits))

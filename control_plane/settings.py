@@ -8,6 +8,7 @@ from control_plane.admin.gather import ENVOY, Target
 from control_plane.config.values.base import Mistake
 from control_plane.config.values.quantities import LONGEST_DURATION, duration
 from control_plane.xds.wiring import Wiring
+from service_kit.audit import AUDIT_NAME
 from service_kit.endpoint import Endpoint, TcpEndpoint, UnixEndpoint
 from service_kit.settings import SettingsParser, TlsFiles
 
@@ -23,7 +24,10 @@ class Settings:
     tls: TlsFiles | None
     connection_age: float | None
     state_dir: Path
+    audit_log: Path
     wiring: Wiring
+    # The rate-limit service as this process reaches it.
+    ratelimit_admin: Endpoint
     targets: tuple[Target, ...]
     envoy_binary: Path | None
     kubeconfig: Path | None
@@ -41,12 +45,17 @@ def settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         tls=tls,
         connection_age=_connection_age(parser, options.max_connection_age),
         state_dir=Path(options.state_dir),
+        audit_log=Path(options.audit_log) if options.audit_log else Path(options.state_dir) / AUDIT_NAME,
         wiring=Wiring(
             authz=_service_endpoint(parser, options.authz, "--authz", tls),
             ratelimit=_service_endpoint(parser, options.ratelimit, "--ratelimit", tls),
             access_log=options.access_log,
-            oauth=_oauth_endpoint(parser, options.oauth),
+            oauth=_socket(parser, options.oauth, "--oauth", "API keys would travel in the clear"),
+            usage=_socket(parser, options.usage, "--usage", "whoever reaches it says who they are"),
             tls=tls,
+        ),
+        ratelimit_admin=_service_endpoint(
+            parser, options.ratelimit_admin or options.ratelimit, "--ratelimit-admin", tls
         ),
         targets=_targets(parser, options.scrape, options.envoy_admin),
         envoy_binary=Path(options.envoy_binary) if options.envoy_binary else None,
@@ -69,9 +78,16 @@ def _parser(environ: Mapping[str, str]) -> SettingsParser:
     parser.setting(
         "--state-dir", help="directory for the history of configurations and the admin token", default=".tollgate"
     )
+    parser.setting(
+        "--audit-log", help="file of the audit trail, which the ledger reads; without it, one in the state directory"
+    )
     parser.setting("--authz", help="address of the authorizer, as Envoy reaches it")
     parser.setting("--ratelimit", help="address of the rate-limit service, as Envoy reaches it")
+    parser.setting(
+        "--ratelimit-admin", help="a rate-limit service as this process reaches it, for quotas; without it, --ratelimit"
+    )
     parser.setting("--oauth", help="Unix socket of the authorizer's endpoints that issue tokens, as Envoy reaches it")
+    parser.setting("--usage", help="Unix socket where the ledger tells consumers their usage, as Envoy reaches it")
     parser.setting("--access-log", help="file that Envoy writes its access log to", default="/dev/stdout")
     parser.setting("--envoy-admin", help="address of Envoy's admin interface, for its metrics")
     parser.add_argument(
@@ -108,10 +124,10 @@ def _service_endpoint(parser: SettingsParser, text: str | None, flag: str, tls: 
     return endpoint
 
 
-def _oauth_endpoint(parser: SettingsParser, text: str | None) -> UnixEndpoint | None:
-    endpoint = parser.optional_endpoint(text, "--oauth")
+def _socket(parser: SettingsParser, text: str | None, flag: str, reason: str) -> UnixEndpoint | None:
+    endpoint = parser.optional_endpoint(text, flag)
     if isinstance(endpoint, TcpEndpoint):
-        parser.error(f"--oauth {endpoint}: API keys would travel in the clear; write unix:/path/to.sock")
+        parser.error(f"{flag} {endpoint}: {reason}; write unix:/path/to.sock")
     return endpoint
 
 

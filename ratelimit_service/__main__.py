@@ -1,6 +1,9 @@
 """`python -m ratelimit_service`."""
 
-from ratelimit_service.main import main
+from service_kit.collector import without_collections
+
+with without_collections():  # what is imported lives as long as the process
+    from ratelimit_service.main import main
 
 if __name__ == "__main__":
     main()

@@ -1,108 +1,225 @@
-"""What a rate-limit call asks, read from the bytes that Envoy sends.
+"""What a rate-limit call asks or tells, read from the bytes that Envoy sends.
 
-The control plane compiles exactly one shape of call (service_kit.contract): descriptor 0 with route and identity, and
-perhaps one with the client's address. Whatever else arrives is refused, never ignored: an entry that is skipped is a
-limit that nobody counts.
+The control plane compiles two shapes of call (service_kit.contract). When a request comes: route and identity, then
+perhaps the client's address, the id of a hold, and numbers. When a stream ends: the hold's id with route and identity,
+perhaps the address, and numbers. Whatever else arrives is refused, never ignored: an entry that is skipped is a limit
+that nobody counts. Numbers may be missing, since Envoy drops what it cannot read; who needs one finds it missing.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final, TypeAlias
 
 from envoy.extensions.common.ratelimit.v3 import ratelimit_pb2
 from envoy.service.ratelimit.v3 import rls_pb2
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from service_kit.contract import DESCRIPTOR_IDENTITY, DESCRIPTOR_IP, DESCRIPTOR_ROUTE, MISSING, RATELIMIT_DOMAIN
+from service_kit.contract import (
+    DESCRIPTOR_DONE,
+    DESCRIPTOR_HOLD,
+    DESCRIPTOR_IDENTITY,
+    DESCRIPTOR_IP,
+    DESCRIPTOR_NUMBER,
+    DESCRIPTOR_ROUTE,
+    MISSING,
+    NUMBER_STATUS,
+    NUMBERS_ASKED,
+    NUMBERS_DONE,
+    RATELIMIT_DOMAIN,
+)
 
-# The keys of the first descriptor, and of the one that may follow.
-SHAPE: Final = ((DESCRIPTOR_ROUTE, *DESCRIPTOR_IDENTITY), (DESCRIPTOR_IP,))
+# The keys of the first descriptor of each call, of those that may follow one, and of a number.
+ASKED: Final = (DESCRIPTOR_ROUTE, *DESCRIPTOR_IDENTITY)
+DONE: Final = (DESCRIPTOR_DONE, *ASKED)
+ADDRESS: Final = (DESCRIPTOR_IP,)
+HOLD: Final = (DESCRIPTOR_HOLD,)
+NUMBER: Final = (DESCRIPTOR_NUMBER,)
+# Characters; a request's id and a time.
+LONGEST_HOLD: Final = 128
+
+# A host has a whole /64 of IPv6 to call from.
+HOST_BITS: Final = 64
+# What Envoy sends at most.
+LARGEST_NUMBER: Final = 1_000_000_000
+
+Descriptor: TypeAlias = ratelimit_pb2.RateLimitDescriptor
+Entry: TypeAlias = ratelimit_pb2.RateLimitDescriptor.Entry
+Numbers = Mapping[str, int]
 
 
 @dataclass(frozen=True)
-class Ask:
-    """One call to decide; an identity part that the request lacks is None, as is the address where none was sent."""
+class Caller:
+    """Who called what; an identity part that the request lacks is None, as is an address that nobody asked for."""
 
     route: str
     subject: str | None
     tenant: str | None
     consumer: str | None
     plan: str | None
-    ip: str | None = None
+    ip: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Ask(Caller):
+    """One call to decide."""
+
     hits: int = 1
+    # The id of what it may hold until its stream ends.
+    hold: str | None = None
+    numbers: Numbers = field(default_factory=dict)
 
     @property
     def descriptors(self) -> int:
         """How many descriptors the call had: Envoy wants a status for each."""
-        return 1 if self.ip is None else 2
+        return 1 + (self.ip is not None) + (self.hold is not None) + len(self.numbers)
+
+
+@dataclass(frozen=True)
+class End(Caller):
+    """The end of a stream whose request could hold something."""
+
+    hold: str = ""
+    numbers: Numbers = field(default_factory=dict)
+
+    @property
+    def descriptors(self) -> int:
+        return 1 + (self.ip is not None) + len(self.numbers)
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A call that is not of the shape the control plane compiles; the reason names the first difference."""
+    """A call that is not of a shape that the control plane compiles; the reason names the first difference."""
 
     reason: str
 
 
-def read_ask(raw: bytes) -> Ask | Unreadable:
-    """The question in a serialized RateLimitRequest."""
+class _OddError(Exception):
+    """The first difference from the shapes of calls; seen by `read_call` alone."""
+
+
+def read_call(raw: bytes) -> Ask | End | Unreadable:
+    """What a serialized RateLimitRequest asks or tells."""
     request = rls_pb2.RateLimitRequest()
     try:
         request.ParseFromString(raw)
+        _check_request(request)
+        first, *others = request.descriptors
+        return _end(first, others) if _keys(first)[:1] == DONE[:1] else _ask(request, first, others)
     except DecodeError:
         return Unreadable("not a RateLimitRequest")
-    reason = _request_fault(request) or _descriptors_fault(request.descriptors) or _hits_fault(request)
-    return Unreadable(reason) if reason else _ask(request)
+    except _OddError as difference:
+        return Unreadable(str(difference))
 
 
-def _request_fault(request: rls_pb2.RateLimitRequest) -> str | None:
+def _check_request(request: rls_pb2.RateLimitRequest) -> None:
     if request.domain != RATELIMIT_DOMAIN:
-        return f"domain {request.domain!r} is not {RATELIMIT_DOMAIN!r}"
+        raise _OddError(f"domain {request.domain!r} is not {RATELIMIT_DOMAIN!r}")
     if len(UnknownFieldSet(request)):
-        return "the request has a field that this service does not know"
-    if not 1 <= len(request.descriptors) <= len(SHAPE):
-        return f"{len(request.descriptors)} descriptors: one with the route and identity is needed, one may follow"
-    return None
+        raise _OddError("the request has a field that this service does not know")
+    if not request.descriptors:
+        raise _OddError("0 descriptors: one with the route and identity is needed")
+    for descriptor in request.descriptors:
+        if not all(entry.value for entry in descriptor.entries):
+            raise _OddError("an entry has an empty value")
+        if descriptor.HasField("limit"):
+            raise _OddError("a descriptor brings its own limit, which no route compiles")
+        # is_negative_hits, for one, is newer than the generated code and would turn a call into a refund.
+        if len(UnknownFieldSet(descriptor)):
+            raise _OddError("a descriptor has a field that this service does not know")
 
 
-def _descriptors_fault(descriptors: Iterable[ratelimit_pb2.RateLimitDescriptor]) -> str | None:
-    for descriptor, keys in zip(descriptors, SHAPE, strict=False):
-        if fault := _descriptor_fault(descriptor, keys):
-            return fault
-    return None
-
-
-def _descriptor_fault(descriptor: ratelimit_pb2.RateLimitDescriptor, keys: tuple[str, ...]) -> str | None:
-    found = tuple(entry.key for entry in descriptor.entries)
-    if found != keys:
-        return f"a descriptor has the entries {', '.join(found) or 'none'}; expected {', '.join(keys)}"
-    if not all(entry.value for entry in descriptor.entries):
-        return "an entry has an empty value"
-    if descriptor.HasField("limit"):
-        return "a descriptor brings its own limit, which no route compiles"
-    # is_negative_hits, for one, is newer than the generated code and would turn a call into a refund.
-    if len(UnknownFieldSet(descriptor)):
-        return "a descriptor has a field that this service does not know"
-    return None
-
-
-def _hits_fault(request: rls_pb2.RateLimitRequest) -> str | None:
-    """A call costs one number: of the request, or the same of each descriptor."""
-    if not any(descriptor.HasField("hits_addend") for descriptor in request.descriptors):
-        return None
-    costs = {descriptor.hits_addend.value for descriptor in request.descriptors}
-    if request.hits_addend or len(costs) > 1 or 0 in costs:
-        return "the descriptors do not bring one and the same number of hits"
-    return None
-
-
-def _ask(request: rls_pb2.RateLimitRequest) -> Ask | Unreadable:
-    route, *identity = (entry.value for entry in request.descriptors[0].entries)
-    if route == MISSING:
-        return Unreadable("the route is missing")
-    subject, tenant, consumer, plan = (None if value == MISSING else value for value in identity)
-    ip = request.descriptors[1].entries[0].value if len(request.descriptors) > 1 else None
+def _ask(request: rls_pb2.RateLimitRequest, first: Descriptor, others: list[Descriptor]) -> Ask:
+    _check_keys(first, ASKED)
+    address = _next(others, ADDRESS)
+    hold = _next(others, HOLD)
+    counted = [first, *filter(None, (address, hold if hold is not None and hold.HasField("hits_addend") else None))]
     # 0 is the protocol's way to say one.
-    hits = request.descriptors[0].hits_addend.value or request.hits_addend or 1
-    return Ask(route, subject, tenant, consumer, plan, ip=ip, hits=hits)
+    hits = _hits(request.hits_addend, counted) or 1
+    return Ask(
+        *_identity(first.entries),
+        ip=_network(address),
+        hits=hits,
+        hold=None if hold is None else _hold(hold.entries[0].value),
+        numbers=_numbers(others, () if hold is None else NUMBERS_ASKED),
+    )
+
+
+def _end(first: Descriptor, others: list[Descriptor]) -> End:
+    _check_keys(first, DONE)
+    if first.hits_addend.value:
+        raise _OddError("the end of a stream has hits of its own")
+    address = _next(others, ADDRESS)
+    numbers = _numbers(others, NUMBERS_DONE)
+    # Bytes may be more than Envoy sends as a number, and a place is given back all the same; a status never is.
+    if numbers and NUMBER_STATUS not in numbers:
+        raise _OddError(f"the end of a stream has no number {NUMBER_STATUS}")
+    ip = _network(address)
+    return End(*_identity(first.entries[1:]), ip=ip, hold=_hold(first.entries[0].value), numbers=numbers)
+
+
+def _keys(descriptor: Descriptor) -> tuple[str, ...]:
+    return tuple(entry.key for entry in descriptor.entries)
+
+
+def _check_keys(descriptor: Descriptor, keys: tuple[str, ...]) -> None:
+    if (found := _keys(descriptor)) != keys:
+        raise _OddError(f"a descriptor has the entries {', '.join(found) or 'none'}; expected {', '.join(keys)}")
+
+
+def _next(descriptors: list[Descriptor], keys: tuple[str, ...]) -> Descriptor | None:
+    """The next descriptor, taken from the list, if it is of this kind."""
+    return descriptors.pop(0) if descriptors and _keys(descriptors[0]) == keys else None
+
+
+def _hits(of_request: int, descriptors: Iterable[Descriptor]) -> int:
+    """A call costs one number: of the request, or the same of each descriptor."""
+    costs: set[int | None] = {item.hits_addend.value if item.HasField("hits_addend") else None for item in descriptors}
+    if costs == {None}:
+        return of_request
+    if of_request or len(costs) > 1 or 0 in costs:
+        raise _OddError("the descriptors do not bring one and the same number of hits")
+    return next(filter(None, costs))
+
+
+def _identity(entries: Iterable[Entry]) -> tuple[str, str | None, str | None, str | None, str | None]:
+    route, subject, tenant, consumer, plan = (None if entry.value == MISSING else entry.value for entry in entries)
+    if route is None:
+        raise _OddError("the route is missing")
+    return route, subject, tenant, consumer, plan
+
+
+def _network(address: Descriptor | None) -> str | None:
+    """What an address counts as: IPv4 alone, however it is written, and IPv6 by its /64."""
+    if address is None:
+        return None
+    try:
+        found = ip_address(address.entries[0].value)
+    except ValueError:
+        raise _OddError("the address is none") from None
+    whole = found if isinstance(found, IPv4Address) else found.ipv4_mapped
+    if whole is not None:
+        return f"{whole}/32"
+    return f"{IPv6Address(int(found) >> HOST_BITS << HOST_BITS)}/{HOST_BITS}"
+
+
+def _hold(name: str) -> str:
+    if name == MISSING or len(name) > LONGEST_HOLD:
+        raise _OddError("the id of the hold is missing or too long")
+    return name
+
+
+def _numbers(descriptors: Iterable[Descriptor], names: Sequence[str]) -> Numbers:
+    """The numbers by their names, which come in this order; one that is not there has no entry."""
+    found: dict[str, int] = {}
+    expected = iter(names)
+    for descriptor in descriptors:
+        _check_keys(descriptor, NUMBER)
+        name = descriptor.entries[0].value
+        if name not in expected:  # looks from where the last one was found
+            raise _OddError(f"the number {name!r} is not expected here: {', '.join(names) or 'none'}, in this order")
+        if not descriptor.HasField("hits_addend") or descriptor.hits_addend.value > LARGEST_NUMBER:
+            raise _OddError(f"the number {name!r} is not from 0 to {LARGEST_NUMBER}")
+        found[name] = descriptor.hits_addend.value
+    return found

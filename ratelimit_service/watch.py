@@ -1,47 +1,47 @@
-"""Counters that are measured, and whose store's going and coming back is one log line each, not one a call."""
+"""Counters whose answers are timed: what a decision waits for, with all round trips that it takes."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Protocol
 
-from ratelimit_service.limiter import Counters
-from ratelimit_service.metrics import LimitMetrics
-from ratelimit_service.store import Counter, StoreUnavailable, Taken
+from prometheus_client import CollectorRegistry, Histogram
+
+from ratelimit_service.claims import Claim, Hold, Settled, Taken
 from service_kit.clock import Clock
-from service_kit.log import Logger
+from service_kit.metrics import LATENCY_BUCKETS
 
-# Seconds without a failure before the store is called back: one that answers every other call is still down.
-STEADY: Final = 1.0
+
+class CallCounters(Protocol):
+    """Where calls are counted, and put right when they end. StoreUnavailable where that cannot be told."""
+
+    async def take(self, claims: Sequence[Claim], hold: Hold | None = None) -> Taken: ...
+
+    async def settle(self, hold: str, claims: Sequence[Claim]) -> Settled: ...
 
 
 class WatchedCounters:
-    """Passes every take on."""
+    """Passes everything on."""
 
-    def __init__(self, counters: Counters, *, metrics: LimitMetrics, clock: Clock, log: Logger) -> None:
+    def __init__(self, counters: CallCounters, *, registry: CollectorRegistry, clock: Clock) -> None:
         self._counters = counters
-        self._metrics = metrics
         self._clock = clock
-        self._log = log
-        self._failed_at: float | None = None
+        seconds = Histogram(
+            "tollgate_ratelimit_store_seconds",
+            "Time until the store had answered, by what was asked",
+            ["operation"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self._take = seconds.labels("take")
+        self._settle = seconds.labels("settle")
 
-    async def take(self, counters: Sequence[Counter], hits: int) -> Taken:
+    async def take(self, claims: Sequence[Claim], hold: Hold | None = None) -> Taken:
         begun = self._clock.monotonic()
-        try:
-            taken = await self._counters.take(counters, hits)
-        except StoreUnavailable as error:
-            self._failed(error)
-            raise
-        self._answered(begun)
+        taken = await self._counters.take(claims, hold)
+        self._take.observe(self._clock.monotonic() - begun)
         return taken
 
-    def _failed(self, error: StoreUnavailable) -> None:
-        self._metrics.store_failed()
-        if self._failed_at is None:
-            self._log.error("store down: limited routes answer 503", reason=str(error))
-        self._failed_at = self._clock.monotonic()
-
-    def _answered(self, begun: float) -> None:
-        now = self._clock.monotonic()
-        self._metrics.store_answered(now - begun)
-        if self._failed_at is not None and now - self._failed_at >= STEADY:
-            self._failed_at = None
-            self._log.info("store up")
+    async def settle(self, hold: str, claims: Sequence[Claim]) -> Settled:
+        begun = self._clock.monotonic()
+        settled = await self._counters.settle(hold, claims)
+        self._settle.observe(self._clock.monotonic() - begun)
+        return settled

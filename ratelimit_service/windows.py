@@ -2,8 +2,8 @@
 
 A period is cut into sub-windows, each with one counter. Every sub-window that overlaps `(now - period, now]` counts in
 full, the oldest one too, of which only a part still lies inside: so never more than the limit in any period, at the
-price of at most one sub-window of shortfall. Memory is a handful of numbers, whatever the limit. `take.lua` does the
-same inside the store; a test drives both with one sequence.
+price of at most one sub-window of shortfall. Memory is a handful of numbers, whatever the limit. `lua/counter.lua` does
+the same inside the store; a test drives both with one sequence.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,9 @@ MICROSECONDS: Final = 1_000_000
 # The count of each sub-window that has one, by its number since the epoch.
 Ring = Mapping[int, int]
 EMPTY: Final[Ring] = MappingProxyType({})
+# Before and behind every sub-window.
+NEVER: Final = -1
+ALWAYS: Final = 2**53
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,19 @@ class Reading:
     reset: int
     # Until a call of these hits would pass; 0: it passes now.
     retry: int
+    # What an admin has added to the limit, until the window ends.
+    granted: int = 0
+
+
+@dataclass(frozen=True)
+class Moves:
+    """The last sub-window from which counts were ever moved, and the first one to which they were."""
+
+    back: int = NEVER
+    to: int = ALWAYS
+
+
+UNMOVED: Final = Moves()
 
 
 def live(window: Window, ring: Ring, now: int) -> Ring:
@@ -78,8 +94,37 @@ def reading(window: Window, ring: Ring, now: int, hits: int) -> Reading:
 
 def taken(window: Window, ring: Ring, now: int, hits: int) -> Ring:
     """A live ring with the hits of an admitted call."""
+    return _changed(ring, window.newest(now), hits)
+
+
+def moves(window: Window, ring: Ring, now: int, before: Moves = UNMOVED) -> Moves:
+    """What `live` moves now, and what it moved before, unless that has left."""
     newest = window.newest(now)
-    return {**ring, newest: ring.get(newest, 0) + hits}
+    before = before if before.back >= window.oldest(now) else UNMOVED
+    last = max((index for index in ring if index > newest), default=NEVER)
+    return before if last == NEVER else Moves(max(before.back, last), min(before.to, newest))
+
+
+def corrected(window: Window, ring: Ring, now: int, place: int, change: int, moved: Moves = UNMOVED) -> Ring:
+    """A live ring after a call that was counted at `place` came to more or less; one that has left counts nothing.
+
+    A call that may have been moved is given back oldest first, and from nowhere younger than it may be: a count that is
+    missing there would free calls before their time.
+    """
+    if window.leaves(place) <= now:
+        return ring
+    if change > 0:
+        return _changed(ring, min(place, window.newest(now)), change)
+    old = sorted(index for index in ring if index <= min(place, moved.to))
+    for index in [place] if place > moved.back else old:
+        given = min(-change, ring.get(index, 0))
+        ring, change = _changed(ring, index, -given), change + given
+    return ring
+
+
+def _changed(ring: Ring, index: int, change: int) -> Ring:
+    """Without what counts nothing."""
+    return {number: count for number, count in {**ring, index: ring.get(index, 0) + change}.items() if count}
 
 
 def _retry(window: Window, ring: Ring, now: int, hits: int) -> int:

@@ -34,6 +34,7 @@ END = "<!-- Here the tables end. -->"
 WORDS = {
     values.DURATION_PATTERN: ("duration", "durations"),
     values.RATE_PATTERN: ("rate", "rates"),
+    values.AMOUNT_PATTERN: ("amount", "amounts"),
     values.SIZE_PATTERN: ("size", "sizes"),
     values.NAME_PATTERN: ("name", "names"),
     values.WORD_PATTERN: ("word", "words"),

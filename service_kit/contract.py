@@ -87,20 +87,61 @@ LISTENER_HEADER: Final = INTERNAL_HEADER_PREFIX + "listener"
 RATELIMIT_DOMAIN: Final = "tollgate"
 DESCRIPTOR_ROUTE: Final = "route"
 DESCRIPTOR_IDENTITY: Final = ("subject", "tenant", "consumer", "plan")
-# Envoy names this one; the value is a network: an IPv4 address counts alone, IPv6 by its /64.
-DESCRIPTOR_IP: Final = "masked_remote_address"
+# Envoy names this one; the value is a whole address.
+DESCRIPTOR_IP: Final = "remote_address"
+
+# Calls that hold something until their end carry the hold's id in both calls to the limiter, and numbers, each as a
+# descriptor of its own whose hits are the number. Envoy drops what it cannot read: a number that is missing is refused.
+DESCRIPTOR_HOLD: Final = "hold"
+DESCRIPTOR_DONE: Final = "done"
+DESCRIPTOR_NUMBER: Final = "number"
+NUMBER_RECEIVED: Final = "received"
+NUMBER_SENT: Final = "sent"
+NUMBER_STATUS: Final = "status"
+# How often an upstream was asked; 0 or not told: never.
+NUMBER_ATTEMPTS: Final = "attempts"
+# Output tokens that the limiter has held, as its answer said in metadata.
+NUMBER_HELD: Final = "held"
+NUMBERS_OUTPUT: Final = ("max_tokens", "max_completion_tokens", "num_predict")
+NUMBER_ANSWERS: Final = "n"
+NUMBERS_USED: Final = ("input", "output", "total", "cached")
+# What a metered call brings when it begins, and when its stream ends, in this order.
+NUMBERS_ASKED: Final = (*NUMBERS_OUTPUT, NUMBER_ANSWERS, NUMBER_RECEIVED)
+NUMBERS_DONE: Final = (
+    *NUMBERS_USED, NUMBER_RECEIVED, NUMBER_SENT, NUMBER_STATUS, NUMBER_ATTEMPTS, NUMBER_HELD,
+)  # fmt: skip
+# In the response code details of a call that was refused for its numbers: no limiter was asked.
+UNCOUNTED: Final = "tokens-not-countable"
+LLM_NAMESPACE: Final = "tollgate.llm"
+USAGE_NAMESPACE: Final = "tollgate.usage"
 
 # Keys of the metadata that a rate-limit answer sets in LIMIT_NAMESPACE.
 LIMIT_KIND: Final = "kind"
 LIMIT_RULE: Final = "rule"
 LIMIT_REMAINING: Final = "remaining"
 LIMIT_MESSAGE: Final = "message"
+LIMIT_WOULD_REFUSE: Final = "would_refuse"
+LIMIT_HELD: Final = "held"
+# Of a spent quota, for the typed body of a 402.
+LIMIT_USAGE: Final = "usage"
+LIMIT_USED: Final = "used"
+LIMIT_LIMIT: Final = "limit"
+LIMIT_WINDOW: Final = "window"
+LIMIT_RESETS_AT: Final = "resets_at"
+# What a refusal is: 429, 402, 400 for a call whose cost cannot be known or never fits, and 403 for a caller who lacks
+# what a rule counts apart.
+KIND_LIMIT: Final = "limit"
+KIND_QUOTA: Final = "quota"
+KIND_REQUEST: Final = "request"
+KIND_CALLER: Final = "caller"
 
 # xDS resource types of the services' policies.
 TYPE_PREFIX: Final = "type.googleapis.com/"
 AUTHZ_POLICY_TYPE: Final = TYPE_PREFIX + "tollgate.policy.v1.AuthzPolicy"
 LIMIT_SET_TYPE: Final = TYPE_PREFIX + "tollgate.policy.v1.LimitSet"
-POLICY_TYPES: Final = (AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE)
+LEDGER_POLICY_TYPE: Final = TYPE_PREFIX + "tollgate.policy.v1.LedgerPolicy"
+LEDGER_POLICY_NAME: Final = "default"
+POLICY_TYPES: Final = (AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE, LEDGER_POLICY_TYPE)
 # Keys and consumers that were made at run time; a key comes after the consumer that it names.
 CONSUMER_TYPE: Final = TYPE_PREFIX + "tollgate.policy.v1.Consumer"
 API_KEY_TYPE: Final = TYPE_PREFIX + "tollgate.policy.v1.ApiKey"
@@ -122,6 +163,23 @@ def route_limits_name(route: str) -> str:
 def plan_limits_name(plan: str) -> str:
     """Resource name of a plan's LimitSet."""
     return f"plan/{plan}"
+
+
+def consumer_limits_name(consumer: str) -> str:
+    """Resource name of the LimitSet of a consumer that has rules of its own."""
+    return f"consumer/{consumer}"
+
+
+def tenant_limits_name(tenant: str) -> str:
+    """Resource name of the LimitSet of a tenant that has rules of its own."""
+    return f"tenant/{tenant}"
+
+
+# Usages that every gateway knows; others are named by routes.
+USAGE_REQUESTS: Final = "requests"
+USAGE_TOKENS: Final = "tokens"
+USAGE_USD: Final = "usd"
+USAGES: Final = (USAGE_REQUESTS, USAGE_TOKENS, USAGE_USD)
 
 
 # node.cluster of the consumers of the ADS server: policies go to services, Envoy's types to Envoys.

@@ -28,7 +28,11 @@ DISCOVERY_PATH: Final = "/.well-known/openid-configuration"
 PATHS: Final = (TOKEN_PATH, KEYS_PATH, DISCOVERY_PATH)
 # Private claims.
 CONSUMER_CLAIM: Final = "consumer"
+TENANT_CLAIM: Final = "tenant"
+PLAN_CLAIM: Final = "plan"
 KEY_ID_CLAIM: Final = "key_id"
+# Whether the key is good from everywhere; whoever does not know the networks of keys must ask about the others.
+ANYWHERE_CLAIM: Final = "anywhere"
 
 PRIVATE_KEY_LENGTH: Final = 32  # bytes
 _COORDINATE_LENGTH: Final = 32
@@ -59,14 +63,19 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whom a token is for: its API key, which may end (seconds since the epoch, 0: never), and what it is for."""
+    """Whom a token is for: its API key, which may end (seconds since the epoch, 0: never), and what it is for.
+
+    `anywhere`: the key may be used from every address.
+    """
 
     key_id: str
     consumer: str
+    tenant: str | None
     plan: str | None
     scopes: tuple[str, ...]
     roles: tuple[str, ...]
     expires: int
+    anywhere: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +134,16 @@ def minted(
         "scope": " ".join(holder.scopes),
         "roles": list(holder.roles),
         KEY_ID_CLAIM: holder.key_id,
+        ANYWHERE_CLAIM: holder.anywhere,
         "jti": token_id,
         "iat": began,
         "nbf": began,
         "exp": ends,
     }
     if holder.plan is not None:
-        claims["plan"] = holder.plan
+        claims[PLAN_CLAIM] = holder.plan
+    if holder.tenant is not None:
+        claims[TENANT_CLAIM] = holder.tenant
     headers = {"kid": key.id, "typ": TOKEN_TYPE}
     return Minted(jwt.encode(claims, key.private, ALGORITHM, headers), token_id, ends - began)
 

@@ -56,6 +56,8 @@ class Service:
     background: Callable[[Feedback], Coroutine[Any, Any, None]] | None = None
     # What it answers over HTTP, and where.
     http: tuple[ASGIApp, Endpoint] | None = None
+    # What it answers operators: over mutual TLS, the control plane and admins alone.
+    admin: grpc.GenericRpcHandler | None = None
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -87,11 +89,9 @@ async def serve(service: Service, settings: ServiceSettings) -> None:
     async with AsyncExitStack() as stack:
         if service.close is not None:
             stack.push_async_callback(service.close)
-        # Who may ask for decisions could try out credentials: over mutual TLS, Envoys alone.
-        rpc = service.rpc if tls is None else Guarded(service.rpc, Role.ENVOY)
-        await _start_server(stack, settings.listen, tls, health, rpc)
+        await start_server(stack, settings.listen, tls, health, *guarded(service, over_tls=tls is not None))
         if settings.probe is not None:
-            await _start_server(stack, settings.probe, None, health)
+            await start_server(stack, settings.probe, None, health)
         work = [_follow(subscription, health, log)]
         if service.background is not None:
             work.append(service.background(Feedback(settings.control_plane, tls)))
@@ -104,6 +104,14 @@ async def serve(service: Service, settings: ServiceSettings) -> None:
         await until_stopped(*work)
         log.info("stopping")
         await health.stopping()
+
+
+def guarded(service: Service, *, over_tls: bool) -> tuple[grpc.GenericRpcHandler, ...]:
+    """What the service answers. Who may ask for decisions could try out credentials: over mutual TLS, Envoys alone."""
+    if not over_tls:
+        return (service.rpc, service.admin) if service.admin else (service.rpc,)
+    decides = Guarded(service.rpc, Role.ENVOY)
+    return (decides, Guarded(service.admin, Role.CONTROL_PLANE, Role.ADMIN)) if service.admin else (decides,)
 
 
 def node_id(name: str) -> str:
@@ -153,7 +161,7 @@ def _unix_port(server: grpc.aio.Server, endpoint: UnixEndpoint) -> int:
     return port
 
 
-async def _start_server(
+async def start_server(
     stack: AsyncExitStack, endpoint: Endpoint, tls: Certificates | None, health: Health, *rpc: grpc.GenericRpcHandler
 ) -> None:
     server = grpc.aio.server(options=GRPC_OPTIONS)

@@ -5,20 +5,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import typer
-
-from control_plane.compile import Checked, Compiler
+from control_plane.checked import Checked
+from control_plane.compile import Compiler
 from control_plane.gate.gate import Gate
 from control_plane.reader import Reader
 from control_plane.xds.wiring import Wiring
 from service_kit.clock import SystemClock
 from service_kit.endpoint import UnixEndpoint
-from tollgate_cli.source import show_warnings
-from tollgate_cli.supervisor.envoy import EnvoyMissing, envoy_at_hand
+from tollgate_cli.source import not_asked, show_warnings
+from tollgate_cli.supervisor.envoy import envoy_at_hand
 
 # Where services and logs are is no part of a configuration; a folder of logs that is not there yet is no mistake.
 ANYWHERE: Final = UnixEndpoint(Path("/run/tollgate.sock"))
-WIRING: Final = Wiring(ANYWHERE, ANYWHERE, "/dev/null", oauth=ANYWHERE)
+WIRING: Final = Wiring(ANYWHERE, ANYWHERE, "/dev/null", oauth=ANYWHERE, usage=ANYWHERE)
 
 
 def admitted(config: Path | None, environ: Mapping[str, str]) -> Checked:
@@ -31,7 +30,3 @@ def admitted(config: Path | None, environ: Mapping[str, str]) -> Checked:
     asyncio.run(gate.admitted(checked, None))
     show_warnings(checked.warnings(clock.now()))
     return checked
-
-
-def not_asked(error: EnvoyMissing) -> None:
-    typer.echo(f"note: Envoy was not asked: {error}", err=True)

@@ -8,18 +8,17 @@ from pathlib import Path
 
 import typer
 
-from control_plane.compile import Checked, Compiler
+from control_plane.checked import Checked, Checker
 from control_plane.config.errors import InvalidConfig
 from control_plane.history.database import HistoryUnavailable
 from control_plane.history.history import FILE_NAME, History
 from control_plane.reader import Reader
-from control_plane.xds.wiring import Wiring
 from service_kit.clock import SystemClock
 
 
-def beginning(config: Path | None, environ: Mapping[str, str], state_dir: Path, wiring: Wiring) -> Checked:
+def beginning(config: Path | None, environ: Mapping[str, str], state_dir: Path) -> Checked:
     """What will be live first, said on stderr where it is not the file; InvalidConfig where there is nothing."""
-    reader = Reader(config, environ, Compiler(wiring))
+    reader = Reader(config, environ, Checker())
     file = state_dir / FILE_NAME
     if config is None or not file.exists():
         return reader.read()

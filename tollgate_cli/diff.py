@@ -9,7 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
-from control_plane.compile import Checked, compile_file, snapshots, with_fetched
+from control_plane.checked import Checked
+from control_plane.compile import compile_file, snapshots, with_fetched
 from control_plane.config.errors import InvalidConfig
 from control_plane.operations.described import hashing_key, running
 from control_plane.operations.difference import Affected, AffectedNode, Difference, ElementChange, KeyChange, difference
@@ -85,6 +86,7 @@ def _wiring(found: WiringReport) -> Wiring:
         access_log=found.access_log,
         tls=TlsFiles(*map(Path, files)) if all(files) else None,
         oauth=UnixEndpoint(Path(found.oauth.removeprefix("unix:"))) if found.oauth else None,
+        usage=UnixEndpoint(Path(found.usage.removeprefix("unix:"))) if found.usage else None,
     )
 
 

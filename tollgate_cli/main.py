@@ -1,8 +1,8 @@
 """The `tollgate` command. What a command needs is imported when it is called: `tollgate version` starts no gRPC.
 
 Exit codes: 0 done, 1 refused or failed with the reason on stderr, 2 wrong usage, 3 something would change (diff), is
-not as it should be (status), or is done and some service has not heard of it yet (keys, consumers,
-signing-keys).
+not as it should be (status, usage verify, audit verify), or is done and some service has not heard of it yet (keys,
+consumers, signing-keys).
 """
 
 import importlib
@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
+
+from service_kit.collector import without_collections
 
 # Commands in the order of the help, and the module of each that is not here; its function, or its commands, have the
 # command's name, with `_` for `-`.
@@ -27,7 +29,10 @@ COMMANDS: Final = {
     "keys": "tollgate_cli.keys",
     "consumers": "tollgate_cli.consumers",
     "token": "tollgate_cli.token",
+    "usage": "tollgate_cli.usage",
+    "audit": "tollgate_cli.audit",
     "signing-keys": "tollgate_cli.signing_keys",
+    "quota": "tollgate_cli.quota",
     "schema": None,
     "health": "tollgate_cli.health",
     "version": None,
@@ -47,7 +52,8 @@ class Commands(TyperGroup):
 
 
 def _imported(module: str, name: str) -> Any:  # Any: typer publishes no type for its commands
-    found = getattr(importlib.import_module(module), name.replace("-", "_"))
+    with without_collections():  # what is imported lives as long as the process
+        found = getattr(importlib.import_module(module), name.replace("-", "_"))
     if isinstance(found, typer.Typer):
         return typer.main.get_command(found)
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

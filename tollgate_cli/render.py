@@ -33,6 +33,7 @@ class Kind(StrEnum):
     SECRETS = "secrets"
     AUTHZ = "authz"
     RATELIMIT = "ratelimit"
+    LEDGER = "ledger"
 
 
 def render(

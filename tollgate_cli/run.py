@@ -9,16 +9,15 @@ from typing import Annotated, NoReturn
 import typer
 import uvloop
 
-from control_plane.compile import Checked
+from control_plane.checked import Checked
 from control_plane.config import preset
 from control_plane.config.errors import InvalidConfig
 from service_kit.clock import SystemClock
 from service_kit.endpoint import EndpointError, TcpEndpoint, parse_endpoint
 from service_kit.settings import LOG_LEVEL_VARIABLE, SettingError, environment, log_level
-from tollgate_cli.admission import not_asked
 from tollgate_cli.beginning import beginning
 from tollgate_cli.mutual_tls import tls_files
-from tollgate_cli.source import Config, show_warnings, source_name
+from tollgate_cli.source import Config, not_asked, show_warnings, source_name
 from tollgate_cli.supervisor import processes
 from tollgate_cli.supervisor.envoy import (
     BootstrapError,
@@ -50,6 +49,7 @@ class Only(StrEnum):
     CONTROL_PLANE = processes.CONTROL_PLANE
     AUTHZ = processes.AUTHZ
     RATELIMIT = processes.RATELIMIT
+    LEDGER = processes.LEDGER
     ENVOY = processes.ENVOY
 
 
@@ -85,7 +85,7 @@ def run(
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every line of every process.")] = False,
 ) -> None:
-    """Run the gateway: embedded store, control plane, authorization, rate limits and Envoy, until Ctrl-C."""
+    """Run the gateway: embedded store, control plane, authorization, rate limits, ledger and Envoy, until Ctrl-C."""
     environ = environment()
     if control_plane is not None and only is None:
         raise typer.BadParameter("it is for one process: add --only", param_hint="--control-plane")
@@ -120,7 +120,7 @@ def run_all(
     """Runs every process until the operator asks to stop; the listeners are those of the group, and those of all."""
     log_level(environ.get(LOG_LEVEL_VARIABLE))  # else each process would say so, again and again
     place = layout(state_dir)
-    compiled = beginning(config, environ, place.root, place.wiring)
+    compiled = beginning(config, environ, place.root)
     opened = opened_listeners(compiled, group)
     gateway = Gateway(config, place, envoy_binary(environ), environ, place.sockets.xds, group=node_group(group))
     create(place)

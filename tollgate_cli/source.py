@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from control_plane.config.errors import ENVIRONMENT
+from tollgate_cli.supervisor.envoy import EnvoyMissing
 
 Config = Annotated[
     Path | None,
@@ -27,3 +28,8 @@ def show_warnings(warnings: Iterable[str]) -> None:
     """On stderr, apart from what programs read."""
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
+
+
+def not_asked(error: EnvoyMissing) -> None:
+    """Of a configuration that our own checks alone have seen."""
+    typer.echo(f"note: Envoy was not asked: {error}", err=True)

@@ -18,10 +18,18 @@ STILL_WAITING = 3
 T = TypeVar("T")
 
 
-def answer(place: tuple[Path, str | None], method: str, request: Message, response: type[Message], shape: type[T]) -> T:
+def answer(
+    place: tuple[Path, str | None],
+    method: str,
+    request: Message,
+    response: type[Message],
+    shape: type[T],
+    *,
+    service: str = SERVICE,
+) -> T:
     """What the control plane of this state directory or at this address answers; ends the command where it refuses."""
     try:
-        return connection(*place, environment()).call(method, request, response, shape, service=SERVICE)
+        return connection(*place, environment()).call(method, request, response, shape, service=service)
     except NoGateway as error:
         fail(error)
 

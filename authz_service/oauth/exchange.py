@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
-from authz_service.keys import ApiKey, KeySettings
+from authz_service.keys import ApiKey, Consumer, KeySettings
 from authz_service.live_keys import Dead, Known
 from authz_service.networks import client_address
 from authz_service.oauth.asked import TokenRequest
@@ -14,6 +15,7 @@ from service_kit.api_keys import RandomBytes
 from service_kit.gateway_tokens import Holder, Minted, minted, signing
 
 _UNAVAILABLE_STATUS: Final = 503
+_NOBODY: Final = Consumer(tenant=None, plan=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,9 @@ def exchange(asked: TokenRequest, issuing: Issuing, *, address: str, now: float,
         raise Refused(
             UNAVAILABLE, "There is nothing to sign with yet: try again in a moment.", status=_UNAVAILABLE_STATUS
         )
-    holder = Holder(key.id, key.consumer, _plan(key, issuing.known), scopes, tuple(sorted(key.roles)), key.expires)
-    token = minted(signing_key, issuing.tokens.terms, holder, now=now, random_bytes=random_bytes)
+    token = minted(
+        signing_key, issuing.tokens.terms, _holder(key, scopes, issuing.known), now=now, random_bytes=random_bytes
+    )
     return Issued(token, key, scopes, elsewhere)
 
 
@@ -72,6 +75,15 @@ def _scopes(asked: TokenRequest, key: ApiKey) -> tuple[str, ...]:
     return tuple(sorted(asked.scope))
 
 
-def _plan(key: ApiKey, known: Known) -> str | None:
-    consumer = known.consumer(key.consumer)
-    return key.plan or (None if consumer is None else consumer.plan) or known.policy.default_plan
+def _holder(key: ApiKey, scopes: tuple[str, ...], known: Known) -> Holder:
+    owner = known.consumer(key.consumer) or _NOBODY
+    return Holder(
+        key_id=key.id,
+        consumer=key.consumer,
+        tenant=None if owner.tenant is None else unquote(owner.tenant),  # a claim holds what is meant
+        plan=key.plan or owner.plan or known.policy.default_plan,
+        scopes=scopes,
+        roles=tuple(sorted(key.roles)),
+        expires=key.expires,
+        anywhere=key.networks is None,
+    )

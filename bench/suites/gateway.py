@@ -29,7 +29,7 @@ from service_kit.clock import SystemClock
 from service_kit.endpoint import unix_endpoint
 from tests.support.gateway import running_gateway, with_addresses
 from tests.support.ports import free_port
-from tollgate_cli.supervisor.processes import AUTHZ, CONTROL_PLANE, ENVOY, RATELIMIT, STORE
+from tollgate_cli.supervisor.processes import AUTHZ, CONTROL_PLANE, ENVOY, LEDGER, RATELIMIT, STORE
 
 PATH = "/app/bench"
 PAYLOAD = b'{"input": "%s"}' % (b"x" * 1000)
@@ -41,6 +41,7 @@ PROGRAMS = {
     "envoy": ENVOY,
     "authz_service": AUTHZ,
     "ratelimit_service": RATELIMIT,
+    "usage_ledger": LEDGER,
     "valkey-server": STORE,
     "control_plane": CONTROL_PLANE,
 }

@@ -10,7 +10,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from control_plane.admin.answers import guarded, mistake
+from control_plane.admin.authors import by_request
+from control_plane.admin.rollback import rolled_back
 from control_plane.admin.rpc import DEFAULT_LIMIT
+from control_plane.audit import AuditUnavailable, Trail
 from control_plane.history.entries import CannotRollBack, NoSuchEntry
 from control_plane.operations.reports import Operations, as_json
 
@@ -21,7 +24,7 @@ NUMBER: Final = re.compile("[0-9]{1,10}")
 LARGEST_BODY: Final = 4_096
 
 
-def operations_routes(operations: Operations, token: Callable[[], str]) -> tuple[Route, ...]:
+def operations_routes(operations: Operations, token: Callable[[], str], trail: Trail) -> tuple[Route, ...]:
     """The routes; `token` is asked at each request, since it may change with the configuration."""
 
     async def status(_request: Request) -> Response:
@@ -39,11 +42,13 @@ def operations_routes(operations: Operations, token: Callable[[], str]) -> tuple
         except (ValueError, RecursionError):
             return mistake(400, "invalid_request", ROLLBACK_CURE)
         try:
-            return JSONResponse(as_json(await operations.rollback(number)))
+            return JSONResponse(as_json(await rolled_back(operations, trail, number, by_request(request))))
         except NoSuchEntry as error:
             return mistake(404, "no_such_entry", str(error))
         except CannotRollBack as error:
             return mistake(409, "cannot_roll_back", str(error))
+        except AuditUnavailable as error:
+            return mistake(503, "audit_unavailable", str(error))
 
     return (
         Route("/status", guarded(status, token)),

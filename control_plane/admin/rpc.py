@@ -9,7 +9,10 @@ import grpc
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 
+from control_plane.admin.authors import by_context
+from control_plane.admin.rollback import rolled_back
 from control_plane.admin.token import presents
+from control_plane.audit import AuditUnavailable, Trail
 from control_plane.history.entries import CannotRollBack, NoSuchEntry
 from control_plane.operations.described import hashing_key
 from control_plane.operations.reports import (
@@ -25,7 +28,7 @@ DEFAULT_LIMIT: Final = 20
 CURE: Final = "send `authorization: Bearer TOKEN` with the admin token, which is in the state directory's admin-token"
 
 Context = grpc.aio.ServicerContext[Message, Message]
-Answer = Callable[[Message], Awaitable[object]]
+Answer = Callable[[Message, Context], Awaitable[object]]
 
 
 @dataclass(frozen=True)
@@ -38,21 +41,22 @@ class Method:
     answer: Answer
 
 
-def admin_rpc(operations: Operations, token: Callable[[], str]) -> grpc.GenericRpcHandler:
+def admin_rpc(operations: Operations, token: Callable[[], str], trail: Trail) -> grpc.GenericRpcHandler:
     """The service; `token` is asked at each call, since it may change with the configuration."""
 
-    async def status(_request: Message) -> object:
+    async def status(_request: Message, _context: Context) -> object:
         return operations.status()
 
-    async def history(request: Message) -> object:
+    async def history(request: Message, _context: Context) -> object:
         assert isinstance(request, admin_pb.ListHistoryRequest)  # noqa: S101 - what the method deserializes
         return await operations.history(request.limit or DEFAULT_LIMIT)
 
-    async def rollback(request: Message) -> object:
+    async def rollback(request: Message, context: Context) -> object:
         assert isinstance(request, admin_pb.RollbackRequest)  # noqa: S101 - what the method deserializes
-        return await operations.rollback(request.number if request.HasField("number") else None)
+        number = request.number if request.HasField("number") else None
+        return await rolled_back(operations, trail, number, by_context(context))
 
-    async def running(_request: Message) -> object:
+    async def running(_request: Message, _context: Context) -> object:
         return await operations.running(hashing_key(token()))
 
     methods = (
@@ -69,12 +73,12 @@ def _handler(method: Method, token: Callable[[], str]) -> "grpc.RpcMethodHandler
         if not presents(presented(context), token()):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, CURE)
         try:
-            report = await method.answer(method.request.FromString(request))
+            report = await method.answer(method.request.FromString(request), context)
         except DecodeError:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not a {method.request.DESCRIPTOR.name}")
         except NoSuchEntry as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
-        except CannotRollBack as error:
+        except (CannotRollBack, AuditUnavailable) as error:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         return await asyncio.to_thread(_message, report, method.response)  # of ten thousand routes it takes a second
 

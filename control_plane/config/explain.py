@@ -21,7 +21,7 @@ LONGEST_QUOTE = 80
 # What pydantic puts into the location of an error about a key.
 KEY = "[key]"
 # What a bare number may lack.
-COMPLETIONS = ("{}s", "{}B", "{}/minute", "127.0.0.1:{}")
+COMPLETIONS = ("{}s", "{}B", "{}/minute", "{}/month", "127.0.0.1:{}")
 
 
 def explained(error: ValidationError, marks: Marks) -> Iterator[Problem]:
@@ -116,7 +116,7 @@ def _as_list(node: Scalar, path: Path) -> str:
     """How to write a list instead of a single value."""
     entry, words = (*path, 0), known_words((*path, 0))
     if expects_keys(entry):
-        return f"write [{{{', '.join(f'{key}: ...' for key in _required(entry))}}}]"
+        return f"write {_example(entry)}"
     if not _shown(node, path):
         return "begin each entry with `- `"
     if int in expected(entry):
@@ -124,6 +124,12 @@ def _as_list(node: Scalar, path: Path) -> str:
     if words:
         return f"write [{node.text}]" if node.text in words else f"write a list of {', '.join(words)}"
     return f"write [{node.text}]" if node.plain else f'write ["{node.text}"]'
+
+
+def _example(entry: Path) -> str:
+    """A list of one entry, with the keys that it must have, or the first that it may have."""
+    keys = _required(entry) or list(known_fields(entry))[:1]
+    return f"[{{{', '.join(f'{key}: ...' for key in keys)}}}]"
 
 
 def _not_a_mapping(_detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
@@ -141,6 +147,9 @@ def _no_choice(detail: ErrorDetails, path: Path, marks: Marks) -> Problem:
     if isinstance(node, Scalar) and node.text in choices:
         return _wrong_quotes(node, path)
     written, entries = marks.text(path) or "", known_words((*path, 0))
+    if WORD in detail["loc"] and expects_keys((*path, 0)):
+        cure = _nearest(written, choices, f"write {choices[0]}, or {_example((*path, 0))}")
+        return Problem(path, f"expected {choices[0]} or a list, found {_quoted(written)}", cure)
     if WORD in detail["loc"] and set(entries) != set(choices):
         return Problem(path, f"expected {_words(path)}, found {_quoted(written)}", _other_word(written, path))
     if len(choices) == 1:
@@ -165,9 +174,9 @@ def _other_word(written: str, path: Path) -> str:
     return f"write [{written}]" if written in entries else _nearest(written, entries)
 
 
-def _nearest(written: str, choices: tuple[str, ...]) -> str:
+def _nearest(written: str, choices: tuple[str, ...], otherwise: str = "choose one of them") -> str:
     cure = did_you_mean(written, choices)
-    return cure if cure and not cure.startswith("known") else "choose one of them"
+    return cure if cure and not cure.startswith("known") else otherwise
 
 
 def _words(path: Path) -> str:

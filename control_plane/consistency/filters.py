@@ -17,6 +17,8 @@ from control_plane.xds.packing import TYPE_PREFIX
 FILTER_CONFIG: Final = TYPE_PREFIX + route_pb.FilterConfig.DESCRIPTOR.full_name
 EXTENSIONS: Final = TYPE_PREFIX + "envoy.extensions.filters.http."
 DEFAULT_LIMIT: Final = names.body_limit(DEFAULT_BODY_LIMIT)
+# Of a filter whose content does not come with the listener.
+TOLD_LATER: Final = ""
 TYPED_STRUCT: Final = TYPE_PREFIX + typed_struct_pb.TypedStruct.DESCRIPTOR.full_name
 # The filters that judge a request, with their types: in every listener, on, in this order; others may stand between.
 JUDGES: Final[Mapping[str, str]] = {
@@ -35,16 +37,24 @@ PER_ROUTE_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     names.IP_LIST: (FILTER_CONFIG, EXTENSIONS + "rbac.v3.RBACPerRoute"),
     names.JWT_AUTHN: (FILTER_CONFIG,),
     names.NATIVE_TOKEN: (FILTER_CONFIG,),
+    names.OWN_SIGNATURE: (FILTER_CONFIG,),
+    names.OWN_TOKEN: (FILTER_CONFIG,),
     names.NATIVE_GRANT: (EXTENSIONS + "rbac.v3.RBACPerRoute",),
     names.NATIVE_IDENTITY: (FILTER_CONFIG,),
     names.NATIVE_CREDENTIAL: (FILTER_CONFIG,),
     names.EXT_AUTHZ: (EXTENSIONS + "ext_authz.v3.ExtAuthzPerRoute",),
+    names.UNUSED_TOKENS: (FILTER_CONFIG,),
+    names.JSON_TOKENS: (FILTER_CONFIG,),
+    names.TOKEN_SPELLINGS: (FILTER_CONFIG,),
     names.PROFILE_GUARD: (EXTENSIONS + "rbac.v3.RBACPerRoute",),
+    names.TOKEN_GUARD: (EXTENSIONS + "rbac.v3.RBACPerRoute",),
     names.INSTANCE_LIMITS: (FILTER_CONFIG,),
+    names.STREAM_ENDS: (EXTENSIONS + "ratelimit.v3.RateLimitPerRoute",),
     names.RATELIMIT: (EXTENSIONS + "ratelimit.v3.RateLimitPerRoute",),
     names.BODY_REWRITE: (EXTENSIONS + "transform.v3.TransformConfig",),
     names.BODY_GUARD: (EXTENSIONS + "rbac.v3.RBACPerRoute",),
     names.FAULT: (EXTENSIONS + "fault.v3.HTTPFault",),
+    names.STREAMED_TOKENS: (FILTER_CONFIG,),
     names.CACHE_EDGE: (FILTER_CONFIG,),
     names.CACHE: (FILTER_CONFIG,),
 }
@@ -58,40 +68,69 @@ SWITCHED: Final[Mapping[str, str]] = {
     names.CORS: EXTENSIONS + "cors.v3.Cors",
     names.JWT_AUTHN: TYPED_STRUCT,
     names.NATIVE_TOKEN: EXTENSIONS + "rbac.v3.RBAC",
+    names.OWN_SIGNATURE: TOLD_LATER,
+    names.OWN_TOKEN: TOLD_LATER,
     names.NATIVE_GRANT: EXTENSIONS + "rbac.v3.RBAC",
     names.NATIVE_IDENTITY: EXTENSIONS + "header_mutation.v3.HeaderMutation",
     names.NATIVE_CREDENTIAL: EXTENSIONS + "header_mutation.v3.HeaderMutation",
+    names.UNUSED_TOKENS: EXTENSIONS + "set_metadata.v3.Config",
+    names.JSON_TOKENS: EXTENSIONS + "json_to_metadata.v3.JsonToMetadata",
+    names.TOKEN_SPELLINGS: EXTENSIONS + "lua.v3.Lua",
+    names.TOKEN_GUARD: EXTENSIONS + "rbac.v3.RBAC",
     names.INSTANCE_LIMITS: TYPED_STRUCT,
+    names.STREAM_ENDS: EXTENSIONS + "ratelimit.v3.RateLimit",
     names.BODY_REWRITE: EXTENSIONS + "transform.v3.TransformConfig",
     names.BODY_GUARD: EXTENSIONS + "rbac.v3.RBAC",
     names.FAULT: EXTENSIONS + "fault.v3.HTTPFault",
     names.ADAPTIVE_CONCURRENCY: EXTENSIONS + "adaptive_concurrency.v3.AdaptiveConcurrency",
     names.BANDWIDTH: EXTENSIONS + "bandwidth_limit.v3.BandwidthLimit",
+    names.STREAMED_TOKENS: EXTENSIONS + "sse_to_metadata.v3.SseToMetadata",
     names.CACHE_EDGE: EXTENSIONS + "lua.v3.Lua",
     names.CACHE: EXTENSIONS + "cache_v2.v3.CacheV2Config",
 }
-ALWAYS_THERE: Final = (names.BODY_REWRITE, names.BODY_GUARD)
-# On a way that a route takes as a whole: what one of them leaves open the next one closes.
-NATIVE: Final = (names.JWT_AUTHN, names.NATIVE_TOKEN, names.NATIVE_GRANT, names.NATIVE_IDENTITY)
-TOGETHER: Final = (*pairwise(NATIVE), (names.CORS_VARY, names.CORS), (names.CACHE_EDGE, names.CACHE))
+ALWAYS_THERE: Final = (names.TOKEN_GUARD, names.STREAM_ENDS, names.BODY_REWRITE, names.BODY_GUARD)
+# On ways that a route takes as a whole: what one of them leaves open the next one closes. What ends in a verdict on a
+# token, of other issuers and of the gateway itself, what makes an identity of a verdict, and what counts tokens.
+OF_OTHERS: Final = (names.JWT_AUTHN, names.NATIVE_TOKEN)
+OF_OWN: Final = (names.OWN_SIGNATURE, names.OWN_TOKEN)
+OF_BOTH: Final = (names.NATIVE_GRANT, names.NATIVE_IDENTITY)
+METERED: Final = (
+    names.UNUSED_TOKENS, names.JSON_TOKENS, names.TOKEN_SPELLINGS, names.TOKEN_GUARD, names.STREAMED_TOKENS
+)  # fmt: skip
+TOGETHER: Final = (
+    OF_OTHERS,
+    OF_OWN,
+    OF_BOTH,
+    *pairwise(METERED),
+    (names.CORS_VARY, names.CORS),
+    (names.CACHE_EDGE, names.CACHE),
+)
 # The order of all of them, by name or by what the names of several instances begin with.
 PLACES: Final = (
     names.CORS_VARY,
     names.CORS,
     DEFAULT_LIMIT,
     names.IP_LIST,
-    *NATIVE,
+    *OF_OTHERS,
+    *OF_OWN,
+    *OF_BOTH,
     names.EXT_AUTHZ,
     names.NATIVE_CREDENTIAL,
     names.IDENTITY,
+    names.UNUSED_TOKENS,
+    names.JSON_TOKENS,
+    names.TOKEN_SPELLINGS,
     names.PROFILE_GUARD,
+    names.TOKEN_GUARD,
     names.INSTANCE_LIMITS,
+    names.STREAM_ENDS,
     names.RATELIMIT,
     names.BODY_REWRITE,
     names.BODY_GUARD,
     names.FAULT,
     names.ADAPTIVE_CONCURRENCY,
     names.BANDWIDTH,
+    names.STREAMED_TOKENS,
     names.CACHE_EDGE,
     names.CACHE,
     names.ROUTER,

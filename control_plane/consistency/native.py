@@ -11,11 +11,12 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as http_connection_manager_pb,
 )
 
-from control_plane.consistency.filters import NATIVE
+from control_plane.consistency.filters import OF_BOTH, OF_OTHERS, OF_OWN
 from control_plane.xds import names
 from control_plane.xds.filters.ext_authz import not_granted
 from control_plane.xds.filters.native.grant import STAT_PREFIX
 from control_plane.xds.filters.native.matching import VERDICT
+from control_plane.xds.filters.native.own import FILTERS
 from control_plane.xds.filters.native.token import STAT_PREFIX as TOKEN_PREFIX
 from service_kit.contract import (
     CREDENTIAL_JWT,
@@ -25,6 +26,10 @@ from service_kit.contract import (
     EXTENSION_SCOPES,
 )
 
+# The filters that judge tokens: those of other issuers, of the gateway itself, or both.
+CHAINS: Final = tuple(
+    frozenset({*verdicts, *OF_BOTH, names.NATIVE_CREDENTIAL}) for verdicts in (OF_OTHERS, OF_OWN, OF_OTHERS + OF_OWN)
+)
 # What a route demands in words, each of which is tested; a plan perhaps by being the default.
 PERMISSIONS: Final = (EXTENSION_SCOPES, EXTENSION_ROLES)
 
@@ -32,9 +37,12 @@ PERMISSIONS: Final = (EXTENSION_SCOPES, EXTENSION_ROLES)
 def native_chain_faults(listener: str, chain: Sequence[http_connection_manager_pb.HttpFilter]) -> Iterator[str]:
     """What could keep a question from the authorizer that nobody has answered."""
     links = {link.name: link for link in chain}
-    there = [name for name in (*NATIVE, names.NATIVE_CREDENTIAL) if name in links]
-    if there and len(there) <= len(NATIVE):
+    there = [link.name for link in chain if link.name in CHAINS[-1]]
+    if there and frozenset(there) not in CHAINS:
         yield f"listener {listener!r} has filters {', '.join(there)} without the others that judge tokens"
+    for name in OF_OWN:
+        if name in links and not _comes_beside(links[name]):
+            yield f"listener {listener!r} has filter {name!r}, and does not get its content beside a configuration"
     if names.EXT_AUTHZ not in links:
         return  # said elsewhere
     asked = ext_authz_pb.ExtAuthz.FromString(links[names.EXT_AUTHZ].typed_config.value)
@@ -45,9 +53,20 @@ def native_chain_faults(listener: str, chain: Sequence[http_connection_manager_p
         yield f"listener {listener!r} lets tokens pass on routes that say nothing"
 
 
+def _comes_beside(link: http_connection_manager_pb.HttpFilter) -> bool:
+    """Whether its content is told over ADS, and it is empty until then."""
+    told, type_url = link.config_discovery, FILTERS[link.name]
+    empty = told.default_config.type_url == type_url and not told.default_config.value
+    at_once = told.config_source.HasField("ads") and told.apply_default_config_without_warming
+    return list(told.type_urls) == [type_url] and empty and at_once
+
+
 def native_route_faults(route: route_pb.Route, demands: Mapping[str, str]) -> Iterator[str]:
     """What a route lets pass unasked although its demands say otherwise."""
     said = dict(route.typed_per_filter_config)
+    judged = any(said.keys() >= set(verdicts) for verdicts in (OF_OTHERS, OF_OWN))
+    if judged != (names.NATIVE_GRANT in said):
+        yield f"route {route.name!r} judges tokens and says nothing of what they need, or the other way round"
     if names.NATIVE_GRANT not in said:
         if names.NATIVE_CREDENTIAL in said:
             yield f"route {route.name!r} removes credentials that the authorizer may mean for the upstream"

@@ -1,6 +1,6 @@
 """What a route says: to filters that are there and read it, about limits that are kept, of clusters that exist."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from control_plane.consistency.filters import (
     DEFAULT_LIMIT,
     FILTER_CONFIG,
     INSTANCES,
+    METERED,
     NEVER_FORGOTTEN,
     PER_ROUTE_TYPES,
     TOGETHER,
@@ -19,6 +20,7 @@ from control_plane.consistency.filters import (
 from control_plane.consistency.native import native_route_faults
 from control_plane.xds import names
 from control_plane.xds.filters import bandwidth, body_rewrite, profile_guard, ratelimit
+from control_plane.xds.filters.chain import ACCEPT_ENCODING
 from control_plane.xds.filters.per_route import OFF, ON
 from service_kit import contract
 
@@ -32,20 +34,41 @@ class Referred(NamedTuple):
     filters: frozenset[str]
 
 
+class LimitSet(NamedTuple):
+    """What a set of the policies says.
+
+    Does it hold limits, do they count every call, or none; are the route's calls metered; does it count calls while
+    they are under way, or tokens of metered ones?
+    """
+
+    limited: bool
+    every_call: bool
+    exempt: bool
+    metered: bool = False
+    under_way: bool = False
+    tokens: bool = False
+
+
 class Around(NamedTuple):
     """All that decides, beside the route itself, whether it is right: what there is of what it refers to.
 
-    `limits` counts its own, None where no policy holds any; `kept_here` says that it owns limits of each instance.
+    `limits` are its own, None where no policy holds any; `kept_here` says that it owns limits of each instance;
+    `callers` says what rules of plans, consumers or tenants count.
     """
 
     clusters: frozenset[str]
     filters: frozenset[str]
     all_http2: bool
     all_mark_kept: bool
-    limits: int | None
-    plans_limit: bool
+    limits: LimitSet | None
+    callers: LimitSet
     kept_here: bool
     plans_keep_here: bool
+
+    @property
+    def exempt(self) -> bool:
+        """Whether no rule of a caller counts its calls."""
+        return self.limits is not None and self.limits.exempt
 
 
 def referred(route: route_pb.Route) -> Referred:
@@ -76,6 +99,7 @@ def route_faults(route: route_pb.Route, around: Around) -> Iterator[str]:
     yield from _instance_limit_faults(route, around, public=asked.disabled)
     yield from _body_faults(route, around)
     yield from _rewrite_faults(route)
+    yield from _metering_faults(route)
     yield from _switch_faults(route, around.filters)
     if names.CACHE in route.typed_per_filter_config and not around.all_mark_kept:
         yield f"route {route.name!r} keeps answers of an upstream that does not mark what is for one alone"
@@ -119,20 +143,41 @@ def _profile_faults(route: route_pb.Route, asked: ext_authz_pb.ExtAuthzPerRoute)
 def _limit_faults(route: route_pb.Route, around: Around, *, public: bool) -> Iterator[str]:
     if names.RATELIMIT not in route.typed_per_filter_config:
         # Where Envoy answers by itself, it makes no call.
-        if around.limits or (around.plans_limit and not public and route.HasField("route")):
+        known = not public and not around.exempt and route.HasField("route")
+        metered = names.JSON_TOKENS in route.typed_per_filter_config
+        callers = around.callers.every_call or (metered and around.callers.tokens)
+        if (known and callers) or (around.limits is not None and around.limits.limited):
             yield f"route {route.name!r} has limits, its own or a plan's, and asks nobody about them"
         return
-    if around.limits is None:
+    if around.limits is None or around.exempt:
         yield f"route {route.name!r} asks about limits that no policy holds"
     said = rate_limit_pb.RateLimitPerRoute.FromString(route.typed_per_filter_config[names.RATELIMIT].value)
     cost = said.rate_limits[0].hits_addend.number.value if said.rate_limits else 0
-    if route.typed_per_filter_config[names.RATELIMIT] != ratelimit.asked(route.name, cost=cost or 1):
+    asked, held = said.rate_limits[: ratelimit.ASKED], said.rate_limits[ratelimit.ASKED :]
+    if tuple(asked) != ratelimit.asked(route.name, cost=cost or 1):
         yield f"route {route.name!r} does not ask about limits by its own name"
+    yield from _hold_faults(route, held, around, public=public)
+
+
+def _hold_faults(
+    route: route_pb.Route, held: Sequence[route_pb.RateLimit], around: Around, *, public: bool
+) -> Iterator[str]:
+    """What a call takes until its end must be told at both ends, or it is never given back."""
+    limits, callers = around.limits, around.callers.under_way and not public
+    metered = names.JSON_TOKENS in route.typed_per_filter_config
+    told = dict(route.typed_per_filter_config).get(names.STREAM_ENDS)
+    ends = () if told is None else rate_limit_pb.RateLimitPerRoute.FromString(told.value).rate_limits
+    if (held or ends) and not ratelimit.settles(held, ends, route.name, metered=metered):
+        yield f"route {route.name!r} begins a hold without its numbers or its end"
+    if limits is not None and (limits.under_way or callers) and not held:
+        yield f"route {route.name!r} does not tell when its calls end"
+    if limits is not None and limits.metered != (metered and bool(held)):
+        yield f"route {route.name!r} counts tokens that its policy does not, or the other way round"
 
 
 def _instance_limit_faults(route: route_pb.Route, around: Around, *, public: bool) -> Iterator[str]:
     """A bucket is found by what a route says about itself; one that says nothing is not limited."""
-    limited = around.kept_here or (around.plans_keep_here and not public)
+    limited = around.kept_here or (around.plans_keep_here and not public and not around.exempt)
     if (names.INSTANCE_LIMITS in route.typed_per_filter_config) != (limited and route.HasField("route")):
         yield f"route {route.name!r} has limits of each instance and does not turn them on, or the other way round"
     if not limited or not route.HasField("route"):
@@ -150,6 +195,19 @@ def _rewrite_faults(route: route_pb.Route) -> Iterator[str]:
         yield f"route {route.name!r} rewrites bodies without a guard, or guards without rewriting"
     if rewrites and body_rewrite.MARK not in route.request_headers_to_remove:
         yield f"route {route.name!r} shows its upstream {body_rewrite.MARK}"
+
+
+def _metering_faults(route: route_pb.Route) -> Iterator[str]:
+    """What is counted is read of bodies that no upstream reads otherwise, and of answers as they are."""
+    said = dict(route.typed_per_filter_config)
+    if names.JSON_TOKENS not in said:
+        return
+    if any(said.get(name) == OFF for name in METERED):
+        yield f"route {route.name!r} turns off what reads its tokens"
+    if names.BODY_REWRITE not in said:
+        yield f"route {route.name!r} counts tokens of bodies that it does not rewrite"
+    if ACCEPT_ENCODING not in route.request_headers_to_remove:
+        yield f"route {route.name!r} counts tokens of answers that may be compressed"
 
 
 def _switch_faults(route: route_pb.Route, filters: AbstractSet[str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from control_plane.compile import Checked
+from control_plane.checked import Checked
 from control_plane.config.errors import ConfigError, Location
 from control_plane.gate.parts import Element, Part
 from control_plane.ir.model import Gateway

@@ -14,7 +14,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from control_plane.compile import Checked, Compiler
+from control_plane.checked import Checked
+from control_plane.compile import Compiler
 from control_plane.config.errors import ConfigError, InvalidConfig, Location
 from control_plane.consistency import InconsistentSnapshot
 from control_plane.gate.blame import all_of_the_refused_types, blamed

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from control_plane.compile import Checked
+from control_plane.checked import Checked
 from control_plane.config.errors import InvalidConfig
 from control_plane.history.entries import CannotRollBack, NoSuchEntry, Pin
 from control_plane.history.record import Record

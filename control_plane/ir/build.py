@@ -16,17 +16,19 @@ from control_plane.ir import model as ir
 from control_plane.ir.checks.routes import clashes
 from control_plane.ir.checks.whole import general_problems, problems, problems_of_route
 from control_plane.ir.identity import api_keys, bearer_token, declared_api_keys, jwt_issuer, mtls, tokens
+from control_plane.ir.ledger import ledger
+from control_plane.ir.limits import Counted, counted, limits_of, own_rules, quotas_of
 from control_plane.ir.listeners import listener
 from control_plane.ir.native import native
 from control_plane.ir.order import Rank, rank
 from control_plane.ir.overlap import groups_of
 from control_plane.ir.routes import route
-from control_plane.ir.rules import dearest_call, limits_of, plan_scopes
 from control_plane.ir.upstreams import upstream
 from control_plane.reuse import Reused
+from service_kit.contract import plan_limits_name, tenant_limits_name
 
 # Routes are compared one by one while they are built.
-SECTIONS: Final = ("listeners", "upstreams", "jwt", "bearer_tokens", "plans", "consumers")
+SECTIONS: Final = ("listeners", "upstreams", "jwt", "bearer_tokens", "plans", "consumers", "tenants")
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class _Shared:
     """What all routes depend on."""
 
     auth: config.Auth | None
-    plan_scopes: frozenset[str]
+    counted: Counted
     jwt: bool
     tokens: bool
     bearer: bool
@@ -112,24 +114,25 @@ class Builder:
 
     def _meant(self, source: config.Config, judged: ir.Native | None) -> Iterator[_Meant]:
         """What each route means; without those that cannot be enforced."""
-        shared, dearest = self._shared_by_routes(source, judged), dearest_call(source)
+        callers = counted(source)
+        shared = self._shared_by_routes(source, callers, judged)
         before = {} if self._last is None else {item.name: item for item in self._last.routes}
         for index, written in enumerate(source.routes):
             known = self._routes.get(id(written))
-            if known is not None and known.stands(source, shared, dearest):
+            if known is not None and known.stands(source, shared, callers.dearest):
                 yield known
-            elif not any(problems_of_route(source, written, index)):
-                built = route(written, source, judged)
+            elif not any(problems_of_route(source, callers, written, index)):
+                built = route(written, source, callers, judged)
                 same = before.get(built.name)
                 fresh = _meant(written, source, shared, same if same is not None and same == built else built)
                 self._routes[id(written)] = fresh
                 yield fresh
 
-    def _shared_by_routes(self, source: config.Config, judged: ir.Native | None) -> _Shared:
-        identity, scopes = source.identity, plan_scopes(source)
+    def _shared_by_routes(self, source: config.Config, callers: Counted, judged: ir.Native | None) -> _Shared:
+        identity = source.identity
         shared = _Shared(
             source.defaults.auth,
-            scopes,
+            callers,
             jwt=bool(identity.jwt),
             tokens=identity.tokens is not None,
             bearer=bool(identity.bearer_tokens),
@@ -166,18 +169,18 @@ class Builder:
             routes=(),
             jwt=tuple(jwt_issuer(issuer, files) for issuer in sorted(source.identity.jwt, key=_name)),
             bearer_tokens=tuple(bearer_token(token) for token in sorted(source.identity.bearer_tokens, key=_name)),
-            plans=tuple(
-                ir.Plan(name, limits_of(plan.limits, f"plan/{name}")) for name, plan in sorted(source.plans.items())
-            ),
+            plans=tuple(_plan(name, plan) for name, plan in sorted(source.plans.items())),
             consumers=tuple(
-                ir.Consumer(consumer.name, consumer.tenant, consumer.plan)
+                ir.Consumer(consumer.name, consumer.tenant, consumer.plan, own_rules(consumer))
                 for consumer in sorted(source.consumers, key=_name)
             ),
             default_plan=source.defaults.plan,
+            tenants=tuple(_tenant(tenant) for tenant in sorted(source.tenants, key=_name)),
             api_keys=api_keys(source),
             declared_keys=declared_api_keys(source),
             mtls=mtls(source.identity.mtls),
             tokens=tokens(source),
+            ledger=ledger(source),
             system_ca=files.get(SYSTEM_CA, b"").decode(errors="replace"),  # comments between them
         )
 
@@ -197,6 +200,18 @@ def _meant(written: config.Route, source: config.Config, shared: _Shared, built:
     mirrored = () if written.mirror is None else (written.mirror.upstream,)
     upstreams = tuple((name, source.upstreams[name]) for name in (*written.upstreams, *mirrored))
     return _Meant(written, shared, upstreams, built, rank(built), frozenset(groups_of(built)))
+
+
+def _plan(name: str, written: config.Plan) -> ir.Plan:
+    owner = plan_limits_name(name)
+    return ir.Plan(
+        name, limits_of(config.listed(written.limits), owner), quotas_of(config.listed(written.quotas), owner)
+    )
+
+
+def _tenant(written: config.Tenant) -> ir.Tenant:
+    owner = tenant_limits_name(written.name)
+    return ir.Tenant(written.name, limits_of(written.limits, owner), quotas_of(written.quotas, owner))
 
 
 def _name(item: config.Named) -> str:

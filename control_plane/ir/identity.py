@@ -71,6 +71,7 @@ def tokens(source: config.Config) -> ir.Tokens | None:
         audiences=tuple(sorted(written.audiences)),
         lifetime=written.lifetime,
         listeners=tuple(sorted(written.listeners or serving)),
+        native=written.enforce == "envoy",
     )
 
 

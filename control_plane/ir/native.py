@@ -2,7 +2,8 @@
 
 A mark names an issuer together with all that decides which of its tokens are accepted: keys, names, dates, plans,
 consumers. Routes ask for the mark; a connection that still has the filters of yesterday writes yesterday's mark, so its
-requests are asked about, and a key that is gone opens nothing.
+requests are asked about, and a key that is gone opens nothing. That of the gateway's own tokens names no keys: those
+reach Envoy beside the configuration, on every connection at once.
 """
 
 import hashlib
@@ -10,7 +11,27 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from control_plane.ir.model import ApiKeys, Consumer, Demand, Gateway, JwtIssuer, Native, NativeIssuer, Plan
+from control_plane.ir.model import (
+    ApiKeys,
+    Claims,
+    Consumer,
+    Demand,
+    Gateway,
+    JwtIssuer,
+    Native,
+    NativeIssuer,
+    Plan,
+    Tokens,
+)
+from service_kit.gateway_tokens import (
+    ALGORITHM,
+    CONSUMER_CLAIM,
+    LEEWAY,
+    LONGEST_LIFETIME,
+    PLAN_CLAIM,
+    TENANT_CLAIM,
+    TOKEN_TYPE,
+)
 from service_kit.identity_part import UnusablePart, identity_part
 from service_kit.verification_keys import stamped_jwks
 
@@ -18,14 +39,56 @@ from service_kit.verification_keys import stamped_jwks
 CURVES = frozenset({None, "P-256", "P-384", "P-521", "Ed25519"})
 # Credentials beside which a token is not alone: Envoy cannot tell whether a connection has brought another one.
 WITH_THE_CONNECTION = frozenset({"mtls"})
+# Where Envoy keeps what the gateway's own tokens say; all marks are longer.
+OWN = "gateway"
+OWN_NAME = "the gateway"
 
 Key = Mapping[str, str]
 
 
 def native_marks(gateway: Gateway) -> dict[str, JwtIssuer]:
-    """The issuers whose tokens Envoy judges, by their marks."""
-    shared = (_names(gateway.plans), gateway.default_plan, _names(gateway.consumers), _places(gateway.api_keys))
+    """The other issuers whose tokens Envoy judges, by their marks."""
+    shared = _shared(gateway)
     return {_mark(issuer, shared): issuer for issuer in gateway.jwt if issuer.native and native_keys(issuer)}
+
+
+def own_mark(gateway: Gateway) -> str | None:
+    """The mark of the gateway's own tokens; None where Envoy does not judge them."""
+    tokens = own_tokens(gateway)
+    return None if tokens is None else _mark(own_issuer(tokens), _shared(gateway))
+
+
+def own_tokens(gateway: Gateway) -> Tokens | None:
+    """The gateway's own tokens, where Envoy judges them."""
+    return gateway.tokens if gateway.tokens is not None and gateway.tokens.native else None
+
+
+def own_issuer(tokens: Tokens, jwks: str | None = None) -> JwtIssuer:
+    """The gateway as one more issuer, with the keys that its tokens are verified by now."""
+    return JwtIssuer(
+        name=OWN_NAME,
+        issuer=tokens.issuer,
+        audiences=tokens.audiences,
+        algorithms=(ALGORITHM,),
+        secret=None,
+        jwks=jwks,
+        claims=Claims("sub", TENANT_CLAIM, CONSUMER_CLAIM, PLAN_CLAIM, scopes="scope", roles="roles"),
+        leeway=LEEWAY,
+        max_lifetime=LONGEST_LIFETIME,
+        forward=False,
+        type=TOKEN_TYPE,
+        native=True,
+    )
+
+
+def envoy_judges(gateway: Gateway) -> bool:
+    """Whether Envoy judges any tokens."""
+    return own_tokens(gateway) is not None or bool(native_marks(gateway))
+
+
+def _shared(gateway: Gateway) -> object:
+    """What all marks depend on."""
+    return _names(gateway.plans), gateway.default_plan, _names(gateway.consumers), _places(gateway.api_keys)
 
 
 def _names(items: Iterable[Plan | Consumer]) -> tuple[str, ...]:
@@ -57,12 +120,26 @@ def knows_consumers(gateway: Gateway) -> bool:
 
 def native(gateway: Gateway) -> Native | None:
     """What routes must know of it; None where Envoy judges nothing."""
-    issuers = tuple(
-        NativeIssuer(mark, issuer.claims.scopes, issuer.claims.roles, issuer.claims.plan)
-        for mark, issuer in native_marks(gateway).items()
-    )
+    issuers = [_native_issuer(mark, mark, issuer) for mark, issuer in native_marks(gateway).items()]
+    tokens, mark = own_tokens(gateway), own_mark(gateway)
+    if tokens is not None and mark is not None:
+        issuers.append(_native_issuer(mark, OWN, own_issuer(tokens)))
     forward = any(issuer.native and issuer.forward for issuer in gateway.jwt)
-    return Native(issuers, gateway.default_plan, forward) if issuers else None
+    return Native(tuple(issuers), gateway.default_plan, forward) if issuers else None
+
+
+def _native_issuer(mark: str, kept: str, issuer: JwtIssuer) -> NativeIssuer:
+    return NativeIssuer(mark, kept, issuer.claims.scopes, issuer.claims.roles, issuer.claims.plan)
+
+
+def judges_own(native: Native | None) -> bool:
+    """Whether the gateway's own tokens are among these."""
+    return native is not None and any(issuer.kept == OWN for issuer in native.issuers)
+
+
+def judges_others(native: Native | None) -> bool:
+    """Whether tokens of other issuers are among these."""
+    return native is not None and any(issuer.kept != OWN for issuer in native.issuers)
 
 
 def judged_by_envoy(demand: Demand | None, native: Native | None) -> Native | None:

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping
 from control_plane.config import model as config
 from control_plane.config.values import authority
 from control_plane.ir import model as ir
+from control_plane.ir.limits import Counted, limits_of
+from control_plane.ir.metering import metering
 from control_plane.ir.native import judged_by_envoy
-from control_plane.ir.rules import accepted, counted, demand, limits_of
+from control_plane.ir.rules import accepted, demand
+from service_kit.contract import route_limits_name
 
 DEFAULT_TIMEOUT = 30.0
 # Longest silence, in seconds: of a plain answer or a stream, and of a WebSocket.
@@ -15,12 +18,11 @@ IDLE_TIMEOUT = 60.0
 WEBSOCKET_IDLE_TIMEOUT = 300.0
 
 
-def route(written: config.Route, source: config.Config, native: ir.Native | None = None) -> ir.Route:
+def route(written: config.Route, source: config.Config, callers: Counted, native: ir.Native | None = None) -> ir.Route:
     """The route; whatever it refers to exists. `native` is what Envoy may judge itself."""
     asked = demand(accepted(written, source) or (), written.require)
-    own_limits = limits_of(written.limits, f"route/{written.name}")
+    own_limits = limits_of(config.listed(written.limits), route_limits_name(written.name))
     action = _action(written, source)
-    forwards = isinstance(action, ir.Forward)
     return ir.Route(
         name=written.name,
         path=path_match(written.match),
@@ -35,10 +37,13 @@ def route(written: config.Route, source: config.Config, native: ir.Native | None
         native=judged_by_envoy(asked, native),
         allow_ips=tuple(sorted(written.allow_ips)),
         limits=own_limits,
-        # Envoy makes no rate-limit call where it answers by itself.
-        asks_limiter=forwards and counted(own_limits, source, public=asked is None, local=False),
-        limited_here=forwards and counted(own_limits, source, public=asked is None, local=True),
+        exempt=written.exempt,
+        asks_limiter=_asks_limiter(written, own_limits, callers, public=asked is None),
+        limited_here=_limited_here(written, own_limits, callers, public=asked is None),
+        holds=_holds(written, own_limits, callers, public=asked is None),
         cost=written.cost,
+        usage=written.usage or "",
+        tokens=metering(written),
         request_headers=_changes(written.request_headers),
         response_headers=_changes(written.response_headers),
         body_merge="" if written.request_body is None else _json(written.request_body.merge),
@@ -48,6 +53,26 @@ def route(written: config.Route, source: config.Config, native: ir.Native | None
         adaptive_concurrency=_adaptive_concurrency(written.adaptive_concurrency),
         cached=written.cache is not None,
     )
+
+
+def _asks_limiter(written: config.Route, own_limits: Iterable[ir.Limit], callers: Counted, *, public: bool) -> bool:
+    """Envoy makes no rate-limit call where it answers by itself."""
+    if not written.upstreams or written.exempt:
+        return False
+    return any(not limit.local for limit in own_limits) or (not public and callers.counts(written))
+
+
+def _limited_here(written: config.Route, own_limits: Iterable[ir.Limit], callers: Counted, *, public: bool) -> bool:
+    if not written.upstreams or written.exempt:
+        return False
+    return any(limit.local for limit in own_limits) or (not public and callers.here)
+
+
+def _holds(written: config.Route, own_limits: Iterable[ir.Limit], callers: Counted, *, public: bool) -> bool:
+    if not _asks_limiter(written, own_limits, callers, public=public):
+        return False
+    concurrent = any(limit.unit is ir.Unit.CONCURRENT for limit in own_limits)
+    return written.tokens is not None or concurrent or (not public and callers.concurrent)
 
 
 def path_match(match: config.Match) -> ir.PathMatch:

@@ -11,6 +11,7 @@ from control_plane.config.errors import Path, Problem
 from control_plane.config.values.pem import certificates
 from control_plane.ir.checks.api_keys import accepts_api_keys, declared_keys
 from control_plane.ir.openings import openings
+from control_plane.ir.refused import refused
 from control_plane.ir.rules import accepted
 
 # What other gateways take for a variable.
@@ -24,6 +25,7 @@ def warnings(source: config.Config, now: float) -> Iterator[Problem]:
             path: Path = ("upstreams", name, "tls", "verify")
             yield Problem(path, "its certificate is not verified: anybody may answer in its place", "for tests only")
     yield from _openings(source)
+    yield from refused(source)
     for index, route in enumerate(source.routes):
         if route.match.path is not None and COLON_VARIABLE.search(route.match.path):
             path = ("routes", index, "match", "path")

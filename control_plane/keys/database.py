@@ -4,44 +4,34 @@ What it acknowledges is on the disk. It is used by one thread at a time. Whateve
 StoreUnusable where trying again will not help; neither shows a password.
 """
 
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from control_plane.keys.errors import IdentityError, StoreUnavailable, StoreUnusable
 from control_plane.keys.tables import ANOTHER, prepare
+from service_kit.databases import (
+    SQLITE_PREFIX,
+    STATEMENT_BOUNDS,
+    file_identity,
+    is_damage,
+    one_line,
+    postgresql_engine,
+    shown,
+    sqlite_engine,
+    sqlite_file,
+    write_ahead,
+)
 from service_kit.private_files import make_private_database
 
 Answer = TypeVar("Answer")
 Work = Callable[[Connection], Answer]
 
-SQLITE_PREFIX: Final = "sqlite:///"
-# Seconds to wait for another process that writes, and for a server that does not answer.
-LONGEST_WAIT: Final = 5
-# Milliseconds that one statement may take, and wait for others; else a server that hangs would hang us.
-STATEMENT_BOUNDS: Final = "SET LOCAL statement_timeout = 10000; SET LOCAL lock_timeout = 5000"
-DRIVER: Final = "postgresql+psycopg"
-# https://www.postgresql.org/docs/current/libpq-connect.html: a peer that is gone is noticed within about 20 seconds.
-SERVER_SETTINGS: Final[Mapping[str, Any]] = MappingProxyType(  # Any: passed on to the driver
-    {
-        "connect_timeout": LONGEST_WAIT,
-        "keepalives_idle": 5,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 20_000,
-        "application_name": "tollgate",
-    }
-)
-# The primary code of an extended one (https://www.sqlite.org/rescode.html); none where Python cannot decode a value.
-PRIMARY: Final = 0xFF
-DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 TRY_LATER: Final = "it is tried again; keys and consumers that are known work on"
 
 
@@ -79,17 +69,17 @@ class SqliteDatabase:
     def _opened(self) -> Engine:
         if self._engine is None:
             make_private_database(self._file)
-            engine = _sqlite_engine(self._file)
+            engine = sqlite_engine(self._file)
             try:
                 with engine.begin() as db:
                     _check_pages(db)
                     prepare(db, self._pepper)
-                _write_ahead(engine)
+                write_ahead(engine)
             except BaseException:
                 engine.dispose()
                 raise
-            self._engine, self._opened_as = engine, _identity(self._file)
-        elif _identity(self._file) != self._opened_as:
+            self._engine, self._opened_as = engine, file_identity(self._file)
+        elif file_identity(self._file) != self._opened_as:
             cure = "put it back, or restart the control plane to go on with what is there"
             raise StoreUnavailable("the file was moved, deleted or replaced while it was in use", cure)
         return self._engine
@@ -99,8 +89,8 @@ class PostgresqlDatabase:
     """A database that others may use too; a connection that broke is opened anew."""
 
     def __init__(self, url: URL, pepper: bytes) -> None:
-        self.place = _shown(url)
-        self._url = url.set(drivername=DRIVER)
+        self.place = shown(url)
+        self._url = url
         self._pepper = pepper
         self._engine: Engine | None = None
         self._prepared = False
@@ -121,11 +111,7 @@ class PostgresqlDatabase:
 
     def _opened(self) -> Engine:
         if self._engine is None:
-            # Prepared statements would belong to one of a pooler's connections.
-            arguments = {**SERVER_SETTINGS, "prepare_threshold": None}
-            self._engine = create_engine(
-                self._url, connect_args=arguments, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True
-            )
+            self._engine = postgresql_engine(self._url)
         return self._engine
 
 
@@ -136,11 +122,6 @@ def database(url: str, pepper: bytes) -> Database:
     return PostgresqlDatabase(parsed(url), pepper)
 
 
-def sqlite_file(url: str) -> Path:
-    """The file of a `sqlite:///PATH`; the path is absolute, with or without a slash of its own."""
-    return Path("/" + url.removeprefix(SQLITE_PREFIX).lstrip("/"))
-
-
 def parsed(url: str) -> URL:
     """StoreUnusable where it is no URL; it is not shown, since it may hold a password."""
     try:
@@ -149,35 +130,10 @@ def parsed(url: str) -> URL:
         raise StoreUnusable("the URL of the store is none", "write postgresql://USER@HOST:PORT/NAME") from None
 
 
-def _sqlite_engine(file: Path) -> Engine:
-    engine = create_engine(
-        URL.create("sqlite", database=str(file)),
-        connect_args={"timeout": LONGEST_WAIT, "check_same_thread": False},
-        pool_size=1,
-        max_overflow=0,
-        hide_parameters=True,
-    )
-    event.listen(engine, "connect", _set_up)
-    event.listen(engine, "begin", lambda db: db.exec_driver_sql("BEGIN IMMEDIATE"))
-    return engine
-
-
-def _set_up(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # else sqlite3 begins transactions by itself, and too late
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA synchronous = FULL")  # what was acknowledged outlives a power cut
-
-
-def _write_ahead(engine: Engine) -> None:
-    """Once the file is known to be ours: this is written into it."""
-    with closing(engine.raw_connection()) as connection:
-        connection.cursor().execute("PRAGMA journal_mode = WAL")
-
-
 def _check_pages(db: Connection) -> None:
     found = db.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
     if found != "ok":
-        raise _damaged(_one_line(found))
+        raise _damaged(one_line(found))
 
 
 def _damaged(reason: str) -> StoreUnusable:
@@ -209,25 +165,5 @@ def _errors_named(place: str) -> Iterator[None]:
 
 
 def _named(error: DBAPIError) -> StoreUnavailable | StoreUnusable:
-    code = int(getattr(error.orig, "sqlite_errorcode", -1)) & PRIMARY
-    reason = _one_line(error.orig)
-    return _damaged(reason) if code in DAMAGE else StoreUnavailable(reason, TRY_LATER)
-
-
-def _one_line(reason: object) -> str:
-    return " ".join(str(reason).split())
-
-
-def _identity(file: Path) -> tuple[int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _shown(url: URL) -> str:
-    """Where it is, without user, password and parameters."""
-    host: Any = url.host or url.query.get("host", "")
-    port = f":{url.port}" if url.port else ""
-    return f"postgresql://{host}{port}/{url.database or ''}"
+    reason = one_line(error.orig)
+    return _damaged(reason) if is_damage(error) else StoreUnavailable(reason, TRY_LATER)

@@ -15,6 +15,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
 from control_plane.evolving import Evolving
+from control_plane.keys.vouching import Vouching
 from control_plane.server.ads import Ads
 from control_plane.server.types import SERVICES
 from control_plane.snapshot import EMPTY, Snapshot
@@ -33,7 +34,7 @@ KINDS: Final = {CONSUMER_TYPE: "consumers", API_KEY_TYPE: "keys"}
 
 @dataclass(frozen=True)
 class Told:
-    """How many connected services run what is stored now, which do not say so yet, and how long was waited."""
+    """How many connected services run what is stored now, who does not say so yet, and how long was waited."""
 
     services: int
     waiting: tuple[str, ...]
@@ -51,9 +52,10 @@ class _Change:
 
 
 class Distribution:
-    """What is stored, as it is told to the services."""
+    """What is stored, as it is told to the services; and what follows of it for Envoys."""
 
     def __init__(self, ads: Ads, clock: Clock, registry: CollectorRegistry) -> None:
+        self.vouching = Vouching(ads, clock)
         self._ads = ads
         self._clock = clock
         self.snapshot = EMPTY
@@ -84,16 +86,18 @@ class Distribution:
         if _has_changed(before, snapshot) and (nodes := frozenset(self._running(snapshot))):
             self._on_their_way.append(_Change(snapshot, _kind(before, snapshot), self._clock.monotonic(), nodes))
         self._ads.set_beside(SERVICES.cluster, snapshot)
+        self.vouching.tell(before, snapshot)
 
     async def arrived(self) -> Told:
-        """Waits for the connected services to run what is stored now, for a while."""
-        began, snapshot = self._clock.monotonic(), self.snapshot
+        """Waits for the connected services to run what is stored now, and Envoys what follows of it, for a while."""
+        began, snapshot, vouched = self._clock.monotonic(), self.snapshot, self.vouching.told
         with suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_WAIT):
-                while _waiting(self._running(snapshot)):
+                while _waiting({**self.vouching.running(vouched), **self._running(snapshot)}):
                     await self._ads.movement().wait()
-        running = self._running(snapshot)
-        return Told(sum(running.values()), _waiting(running), self._clock.monotonic() - began)
+        running, envoys = self._running(snapshot), self.vouching.running(vouched)
+        waiting = _waiting(running) + _waiting(envoys)
+        return Told(sum(running.values()), waiting, self._clock.monotonic() - began)
 
     async def run(self) -> None:
         """Measures, forever."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from control_plane.keys import operations
 from control_plane.keys.checked import checked_author, checked_consumer, checked_key
-from control_plane.keys.database import SQLITE_PREFIX, TRY_LATER, Work, database
+from control_plane.keys.database import TRY_LATER, Work, database
 from control_plane.keys.entries import (
     NOTHING_DECLARED,
     ConsumerChange,
@@ -28,11 +28,12 @@ from control_plane.keys.errors import BadEntry, Conflict, StoreUnavailable, Stor
 from control_plane.keys.notices import listen
 from control_plane.keys.operations import Author, Made
 from control_plane.keys.served import Changes, Served, changes_since
-from control_plane.keys.worker import Worker
 from control_plane.snapshot import Snapshot
 from service_kit.api_keys import Key, RandomBytes, key_hash, new_key
 from service_kit.clock import Clock
+from service_kit.databases import SQLITE_PREFIX
 from service_kit.log import Logger
+from service_kit.worker import Worker
 
 T = TypeVar("T")
 

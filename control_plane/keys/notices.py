@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from control_plane.keys.database import SERVER_SETTINGS
 from control_plane.keys.operations import CHANNEL
+from service_kit.databases import SERVER_SETTINGS
 from service_kit.log import Logger
 
 # Seconds until a lost connection is tried again. What happened meanwhile is read when it is there.

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from control_plane.config import model as config
 from control_plane.config.errors import Problem
+from control_plane.ir.model import Gateway
 from control_plane.keys.clashes import clashes, moved
 from control_plane.keys.distribution import Distribution
 from control_plane.keys.errors import StoreUnavailable, StoreUnusable
 from control_plane.keys.identities import Identities
 from control_plane.keys.settings import StoreSettings, declared, kept_pepper, store_settings
-from control_plane.keys.signing.keys import SigningKeys
+from control_plane.keys.signing.keys import SigningKeys, Turned
 from control_plane.keys.uses import Uses
 from control_plane.snapshot import EMPTY
 from service_kit.api_keys import RandomBytes
@@ -38,9 +39,15 @@ class StoredIdentities:
         log: Logger,
         random_bytes: RandomBytes,
         issues_tokens: bool = False,
+        turned: Turned = lambda _: None,
     ) -> None:
         self.signing = SigningKeys(
-            distribution, clock=clock, log=log, random_bytes=random_bytes, has_endpoint=issues_tokens
+            distribution,
+            clock=clock,
+            log=log,
+            random_bytes=random_bytes,
+            has_endpoint=issues_tokens,
+            turned=turned,
         )
         # The state directory's, read once: what is live goes on though the file is lost.
         self.kept_pepper = cache(partial(kept_pepper, state_dir))
@@ -93,6 +100,10 @@ class StoredIdentities:
             self._tell()
         self.signing.follow(source)
 
+    def vouch(self, gateway: Gateway) -> None:
+        """Envoys may judge tokens as this says, which is what is live."""
+        self._distribution.vouching.follow(gateway)
+
     def note_uses(self, times: Mapping[str, float]) -> None:
         """Keys were used at these times, in seconds since the epoch."""
         self._uses.note(times)
@@ -101,8 +112,11 @@ class StoredIdentities:
         """Follows the database, writes down uses and measures, forever."""
         await self._is_live.wait()
         async with asyncio.TaskGroup() as group:
-            for work in (self.identities.run(), self._uses.run(), self._distribution.run(), self.signing.run()):
+            distribution = self._distribution
+            for work in (self.identities.run(), self._uses.run(), self.signing.run()):
                 group.create_task(work)
+            for telling in (distribution.run(), distribution.vouching.run()):
+                group.create_task(telling)
 
     async def close(self) -> None:
         if self._identities is not None:

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from control_plane.compile import Checked
-from control_plane.config.errors import InvalidConfig, Problem, writable
+from control_plane.audit import Trail
+from control_plane.checked import Checked
+from control_plane.config.errors import InvalidConfig, writable
 from control_plane.gate.candidate import Candidate
 from control_plane.gate.gate import Gate
 from control_plane.history.entries import CannotRollBack, Pin, Result
 from control_plane.history.past import Past
 from control_plane.history.record import Record
 from control_plane.keys.errors import StoreUnusable
+from control_plane.live.changes import Changes
 from control_plane.live.outside import Outside, located
-from control_plane.live.refusals import fault, refuse, refuse_a_part, whole_file
+from control_plane.live.refusals import fault, refuse_a_moved_admin_address, refuse_a_part, whole_file
 from control_plane.live.status import (
     EndpointsMoved,
     KeySetsChanged,
@@ -33,7 +35,6 @@ from control_plane.live.status import (
 )
 from control_plane.publication.outcome import Outcome
 from control_plane.publication.publisher import Publisher
-from control_plane.reader import Reader
 from control_plane.snapshot import Release
 from service_kit.clock import Clock
 from service_kit.contract import ENVOY_NODE_CLUSTER
@@ -53,18 +54,18 @@ class LiveConfiguration:
 
     def __init__(
         self,
-        reader: Reader,
         gate: Gate,
         publisher: Publisher,
         news: News,
         outside: Outside,
         record: Record,
+        trail: Trail,
         *,
         log: Logger,
         clock: Clock,
         registry: CollectorRegistry,
     ) -> None:
-        self._reader = reader
+        self._reader = outside.reader
         self._gate = gate
         self._publisher = publisher
         self._news = news
@@ -73,6 +74,7 @@ class LiveConfiguration:
         self._log = log
         self._clock = clock
         self._metrics = Metrics(registry)
+        self._changes = Changes(trail, self.source)
         self._busy = asyncio.Lock()  # one configuration at a time: a change, a rollback, or what consumers say
         self._published: tuple[Published, ...] = ()
         self._live: Published | None = None
@@ -81,7 +83,7 @@ class LiveConfiguration:
         self._rekeyed: Candidate | None = None  # what went live last for the keys of issuers
         self._pin: Pin | None = None
         self._restored = ""
-        self._past = Past(reader, record, log)
+        self._past = Past(self._reader, record, log)
         self._before: Published | None = None  # what Envoys may run from before this process began
         self._is_taken = False  # by an Envoy: what is live
         self._rollbacks: set[asyncio.Task[None]] = set()
@@ -118,14 +120,18 @@ class LiveConfiguration:
 
         InvalidConfig where the file is broken and there is nothing to fall back on.
         """
-        if await self._start_pinned():
-            return
+        if not await self._start_pinned():
+            await self._start_with_file()
+        await self._changes.went_live(None, self._live, of_file=self._pin is None and not self._restored)
+
+    async def _start_with_file(self) -> None:
         try:
             checked = await self._outside.with_keys(await self._read_at_start())
             await self._begin_beside(checked)
             await self._admit(checked)
         except InvalidConfig as error:
             if not await self._restored_instead(error):
+                self._changes.refused(map(str, error.errors), of_file=True)
                 raise
 
     async def run(self) -> None:
@@ -133,7 +139,9 @@ class LiveConfiguration:
         while True:
             found = await self._news.get()
             async with self._busy:
+                before = self._live
                 await self._guarded(self._happened(found), self._origin(found))
+                await self._changes.went_live(before, self._live, of_file=False)
 
     async def reload(self) -> None:
         """Makes the file's configuration live if it is good; keeps the last good one if not.
@@ -141,7 +149,9 @@ class LiveConfiguration:
         Afterwards `files` are those whose change may matter next, of the new configuration or of the rejected one.
         """
         async with self._busy:
+            before = self._live
             await self._guarded(self._reload())
+            await self._changes.went_live(before, self._live, of_file=True)
 
     async def roll_back(self, number: int | None) -> None:
         """Makes an entry of the history live until the file changes; without a number, the file. CannotRollBack.
@@ -257,7 +267,8 @@ class LiveConfiguration:
     async def _admit(self, checked: Checked, source: str | None = None, *, whole: bool = False) -> None:
         """Publishes what may go live of a configuration; InvalidConfig where that is nothing, or not `whole`."""
         began = self._clock.monotonic()
-        self._refuse_a_moved_admin_address(checked)
+        if self._live is not None:
+            refuse_a_moved_admin_address(checked, self.current.admin_address)
         checked = await self._outside.admitted(checked)
         last = self._live or self._before
         candidate = await self._gate.admitted(checked, None if last is None else last.candidate)
@@ -381,16 +392,6 @@ class LiveConfiguration:
             self._log.exception("the compiler failed")
             self._rejected(fault(self._reader.place, error), origin)
 
-    def _refuse_a_moved_admin_address(self, checked: Checked) -> None:
-        if self._live is None or checked.admin_address == self.current.admin_address:
-            return
-        problem = Problem(
-            ("admin", "address"),
-            f"the admin address is {self.current.admin_address} and cannot move while the gateway runs",
-            "restart the control plane to move it",
-        )
-        refuse((problem,), checked)
-
     def _rejected(self, error: InvalidConfig, origin: Origin = Origin.FILE) -> None:
         if origin is Origin.FILE:
             self.files = {**self.current.loaded.files, **error.files}
@@ -398,6 +399,7 @@ class LiveConfiguration:
         for text in self._errors[origin]:
             self._log.error("configuration rejected, the last good one stays live", error=text)
         self._metrics.loads.labels("rejected").inc()
+        self._changes.refused(self._errors[origin], of_file=origin is Origin.FILE)
 
     def _is_valid(self) -> float:
         status = self.status

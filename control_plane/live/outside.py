@@ -6,7 +6,7 @@ None of it is in the file, and each goes on by itself: what is about to be live 
 import asyncio
 from dataclasses import dataclass
 
-from control_plane.compile import Checked
+from control_plane.checked import Checked
 from control_plane.config.key_sets import key_sources
 from control_plane.endpoints.overlay import with_endpoints
 from control_plane.endpoints.slices import Moving
@@ -56,6 +56,7 @@ class Outside:
         source = candidate.checked.loaded.config
         await self.key_sets.follow(key_sources(source))
         self.stored.follow(source)
+        self.stored.vouch(candidate.gateway)
 
     async def go_back(self, candidate: Candidate) -> None:
         """The candidate is live again, in place of what was followed since."""

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from control_plane.compile import Checked
+from control_plane.checked import Checked
 from control_plane.config.errors import ConfigError, InvalidConfig, Location, Problem
 from control_plane.gate.candidate import Candidate
+from service_kit.endpoint import TcpEndpoint
 
 
 def refuse(problems: Sequence[Problem], checked: Checked) -> None:
@@ -18,6 +19,17 @@ def refuse_a_part(candidate: Candidate) -> None:
     """InvalidConfig where a part of the candidate is held back."""
     if candidate.held:
         raise InvalidConfig([item.error for item in candidate.held], candidate.checked.loaded.files)
+
+
+def refuse_a_moved_admin_address(checked: Checked, now: TcpEndpoint) -> None:
+    """InvalidConfig where it is another one than that of now."""
+    if checked.admin_address != now:
+        problem = Problem(
+            ("admin", "address"),
+            f"the admin address is {now} and cannot move while the gateway runs",
+            "restart the control plane to move it",
+        )
+        refuse((problem,), checked)
 
 
 def whole_file(place: Location, message: str) -> InvalidConfig:

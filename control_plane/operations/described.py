@@ -6,15 +6,15 @@ and an order that means nothing is not told. A secret is a keyed hash: that it c
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
 
-from control_plane.compile import Checked
+from control_plane.checked import Checked
 from control_plane.config.authorities import SYSTEM_CA
 from control_plane.config.key_sets import key_sets_of
-from control_plane.config.model import BearerToken, Config, Consumer, FileKeys, JwtIssuer, Route
+from control_plane.config.model import UNITS, UNLIMITED, BearerToken, Config, Consumer, FileKeys, JwtIssuer, Route
 from control_plane.operations.reports import Element, NodeReport, ResourceVersion, Running, ServedType, WiringReport
 from control_plane.snapshot import Release, Resource, resource
 from control_plane.xds.wiring import Wiring
@@ -46,17 +46,12 @@ def described(config: Config, referenced: Mapping[str, bytes], key: bytes) -> di
     for name, listener in config.listeners.items():
         found[f"listeners.{name}"] = Element(words.of(listener), where=(str(listener.address),))
     for name, plan in config.plans.items():
-        found[f"plans.{name}"] = Element(words.of(plan))
+        found[f"plans.{name}"] = Element({key: text for key, text in words.of(plan).items() if text != UNLIMITED})
     for name, upstream in config.upstreams.items():
         found[f"upstreams.{name}"] = Element(words.of(upstream), where=tuple(sorted(map(str, upstream.addresses))))
-    for consumer in config.consumers:
-        found[f"consumers.{consumer.name}"] = Element(
-            words.of(consumer), _plan(consumer.plan, config), _tenant(consumer)
-        )
-    for token in config.identity.bearer_tokens:
-        found[f"identity.bearer_tokens.{token.name}"] = Element(
-            words.of(token), _uses_of_a_token(token, config), _tenant(token)
-        )
+    found.update(_callers(config, words))
+    if config.ledger is not None:
+        found["ledger"] = Element(words.of(config.ledger))
     if keys := words.of(config.identity.api_keys):
         found["identity.api_keys"] = Element(keys)
     for issuer in config.identity.jwt:
@@ -68,6 +63,17 @@ def described(config: Config, referenced: Mapping[str, bytes], key: bytes) -> di
     if SYSTEM_CA in referenced:
         found["system"] = Element({"authorities": words.secret(referenced[SYSTEM_CA])})
     return found
+
+
+def _callers(config: Config, words: "_Words") -> Iterator[tuple[str, Element]]:
+    for consumer in config.consumers:
+        uses = _plan(consumer.plan, config)
+        yield f"consumers.{consumer.name}", Element(words.of(consumer), uses, _tenant(consumer))
+    for tenant in config.tenants:
+        yield f"tenants.{tenant.name}", Element(words.of(tenant), where=(tenant.name,))
+    for token in config.identity.bearer_tokens:
+        uses = _uses_of_a_token(token, config)
+        yield f"identity.bearer_tokens.{token.name}", Element(words.of(token), uses, _tenant(token))
 
 
 def running(
@@ -91,6 +97,7 @@ def running(
             tls_private_key="" if tls is None else str(tls.private_key),
             tls_authority="" if tls is None else str(tls.authority),
             oauth="" if wiring.oauth is None else str(wiring.oauth),
+            usage="" if wiring.usage is None else str(wiring.usage),
         ),
         nodes=tuple(nodes),
         key_sets={name: content.decode() for name, content in key_sets_of(checked.loaded).items()},
@@ -121,6 +128,7 @@ class _Words:
         """The keys of an element that differ from their defaults, its name apart."""
         data = element.model_dump(exclude_defaults=True)
         data.pop("name", None)
+        data.update(_rules(element, data))
         if len(data.get("endpoints", ())) == 1:  # `url` is how one endpoint is written
             data["url"] = data.pop("endpoints")[0]
         return dict(self._of_mapping("", data))
@@ -156,8 +164,8 @@ class _Words:
             yield path, self._text(items[0]["name"])
         elif path == "upstream":
             yield from ((f"{path}.{item['name']}", f"weight {item['weight']}") for item in items)
-        elif path == "limits":
-            yield path, _listed(sorted(map(_limit, items)))
+        elif path in RULES:
+            yield path, _listed(sorted(map(RULES[path], items)))
         else:
             texts = [self._text(item) for item in items]
             yield path, _listed(texts if ordered else sorted(texts))
@@ -174,12 +182,35 @@ def _listed(texts: Iterable[str]) -> str:
     return f"[{', '.join(texts)}]"
 
 
+def _rules(element: BaseModel, data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Lists of rules, of which each says what it counts apart: who has them decides the default."""
+    for key in RULES:
+        if isinstance(data.get(key), tuple):
+            rules = getattr(element, key)
+            yield key, [{**rule.model_dump(exclude_defaults=True), "per": rule.per} for rule in rules]
+
+
 def _limit(item: Mapping[str, Any]) -> str:
-    """One limit, whose list of one dimension is that dimension."""
-    per = item.get("per", "subject")
-    counted = per if isinstance(per, str) else ", ".join(sorted(per))
     scope = f" of each {item['scope']}" if "scope" in item else ""
-    return f"{item['requests']} per {counted}{scope}"
+    number = item["requests"] if "requests" in item else " ".join(f"{item[key]} {key}" for key in UNITS if key in item)
+    return f"{number}{_how(item)}{scope}"
+
+
+def _quota(item: Mapping[str, Any]) -> str:
+    return f"{item['amount']} {item['usage']}{_how(item)}"
+
+
+def _how(item: Mapping[str, Any]) -> str:
+    """A list of one dimension is that dimension."""
+    per = item["per"]
+    counted = per if isinstance(per, str) else ", ".join(sorted(per))
+    mode = f" {item['mode']}ed" if "mode" in item else ""
+    failing = f" or {item['on_store_failure']}" if "on_store_failure" in item else ""
+    return f" per {counted}{mode}{failing}"
+
+
+# Lists of rules, whose order means nothing.
+RULES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {"limits": _limit, "quotas": _quota}
 
 
 def _key_set(issuer: JwtIssuer, referenced: Mapping[str, bytes], words: _Words) -> dict[str, str]:
@@ -223,8 +254,8 @@ def _uses_of_a_route(route: Route, config: Config) -> Iterator[str]:
         yield "identity.bearer_tokens"
     if "api_key" in accepted:
         yield "identity.api_keys"
-    if route.upstreams:  # what the gateway answers itself is not counted
-        yield from ("plans", "defaults.plan")
+    if route.upstreams and not route.exempt:  # what the gateway answers itself is not counted
+        yield from ("plans", "defaults.plan", "tenants")
 
 
 def _where(route: Route) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from control_plane.xds.names import LISTENER_TYPE
 Change = Literal["added", "removed", "changed"]
 NOTHING_WRITTEN = "{}"
 # Used by those who do not name one of their elements.
-SECTIONS = ("identity.jwt", "identity.bearer_tokens", "plans")
+SECTIONS = ("identity.jwt", "identity.bearer_tokens", "plans", "tenants")
 DEFAULTS = "defaults"
 NO_RESOURCES = ServedType({})
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from control_plane.ir.model import Demand, Dimension, Forward, Gateway, Limit, Native, Redirect, Route
-from control_plane.ir.native import native_marks
-from control_plane.ir.rules import PERIOD_NAMES
+from control_plane.ir.model import Api, Demand, Forward, Gateway, Native, Redirect, Route
+from control_plane.ir.native import OWN_NAME, judges_others, judges_own, native_marks
+from control_plane.operations.counted import counted_by_fleet, counted_here
 from control_plane.xds import names
 
 ENVOY: Final = "envoy"
@@ -32,6 +32,7 @@ def enforcement(gateway: Gateway, route: Route) -> tuple[Enforced, ...]:
     return (
         *_before_identity(route),
         *_identity(gateway, route),
+        *_metering(route),
         *_limits(gateway, route),
         *_shaping(route),
         Enforced(_answer(route), ENVOY, names.ROUTER),
@@ -76,37 +77,44 @@ def _permissions(demand: Demand) -> Iterator[str]:
 
 
 def _native(gateway: Gateway, native: Native, permissions: list[str]) -> Iterator[Enforced]:
-    marks = native_marks(gateway)
-    tokens = f"tokens of {', '.join(marks[issuer.mark].name for issuer in native.issuers)}"
-    yield Enforced(f"{tokens}: signature, issuer, audience", ENVOY, names.JWT_AUTHN)
-    rest = "algorithm, key, dates, claims" + (", a plan that is declared" if gateway.plans else "")
-    yield Enforced(f"{tokens}: {rest}", ENVOY, names.NATIVE_TOKEN)
+    others = [issuer.name for issuer in native_marks(gateway).values()] if judges_others(native) else []
+    own = [OWN_NAME] if judges_own(native) else []
+    plan = ", a plan that is declared" if gateway.plans else ""
+    if others:
+        tokens = _tokens_of(others)
+        yield Enforced(f"{tokens}: signature, issuer, audience", ENVOY, names.JWT_AUTHN)
+        yield Enforced(f"{tokens}: algorithm, key, dates, claims{plan}", ENVOY, names.NATIVE_TOKEN)
+    if own:
+        tokens = _tokens_of(own)
+        yield Enforced(f"{tokens}: signature, issuer, audience", ENVOY, names.OWN_SIGNATURE)
+        yield Enforced(f"{tokens}: key, dates, an API key that lives{plan}", ENVOY, names.OWN_TOKEN)
+    tokens = _tokens_of([*others, *own])
     yield from (Enforced(f"{tokens}: {permission}", ENVOY, names.NATIVE_GRANT) for permission in permissions)
+
+
+def _tokens_of(issuers: list[str]) -> str:
+    return f"tokens of {', '.join(issuers)}"
+
+
+def _metering(route: Route) -> Iterator[Enforced]:
+    if route.tokens is None:
+        return
+    bounded = "" if route.tokens.api is Api.EMBEDDINGS else f": answers of at most {route.tokens.most} tokens"
+    yield Enforced(f"calls whose tokens can be counted{bounded}", ENVOY, names.TOKEN_GUARD)
 
 
 def _limits(gateway: Gateway, route: Route) -> Iterator[Enforced]:
     """Those of each Envoy first: what it refuses is not counted by the others."""
     if route.forward is None:
         return
-    plans = () if route.demand is None else gateway.plans
-    found = [(limit, "") for limit in route.limits]
-    found += [(limit, f"plan {plan.name}: ") for plan in plans for limit in plan.limits]
-    for limit, owner in sorted(found, key=lambda item: not item[0].local):
-        where, name = (ENVOY, names.INSTANCE_LIMITS) if limit.local else (RATE_LIMITS, names.RATELIMIT)
-        yield Enforced(owner + _limit(limit), where, name)
-
-
-def _limit(limit: Limit) -> str:
-    per = " and ".join(dimension.value for dimension in limit.per if dimension is not Dimension.ROUTE)
-    each = f" per {per}" if per else " in all"
-    here = ", at each Envoy" if limit.local else ""
-    period = PERIOD_NAMES[limit.period]
-    article = "an" if period == "hour" else "a"
-    return f"{limit.requests} requests {article} {period}{each}{here}"
+    if route.exempt:
+        yield Enforced("no rule of a plan, consumer or tenant counts it", ENVOY, names.RATELIMIT)
+    yield from (Enforced(rule, ENVOY, names.INSTANCE_LIMITS) for rule in counted_here(gateway, route))
+    yield from (Enforced(rule, RATE_LIMITS, names.RATELIMIT) for rule in counted_by_fleet(gateway, route))
 
 
 def _shaping(route: Route) -> Iterator[Enforced]:
-    if route.body_merge:
+    if route.body_merge or route.tokens is not None:
         yield Enforced("JSON bodies are changed", ENVOY, names.BODY_REWRITE)
         yield Enforced("bodies that could not be changed go nowhere", ENVOY, names.BODY_GUARD)
     if route.fault is not None:

@@ -12,7 +12,6 @@ from prometheus_client import CollectorRegistry, Counter
 
 from control_plane.keys.distribution import Told
 from control_plane.keys.entries import ConsumerChange, ConsumerSpec, KeySpec, NewKey, StoredConsumer, StoredKey
-from control_plane.keys.errors import IdentityError
 from control_plane.keys.stored import StoredIdentities
 from control_plane.operations.tokens import MintedToken, MintSpec, TokenOperations
 from service_kit.clock import Clock
@@ -141,7 +140,7 @@ class IdentityOperations:
             registry=registry,
         )
 
-    def counted(self, operation: str, error: IdentityError | None) -> None:
+    def counted(self, operation: str, error: Exception | None) -> None:
         """Counts an operation by what became of it."""
         self._made.labels(operation, "done" if error is None else type(error).__name__).inc()
 
@@ -162,6 +161,9 @@ class IdentityOperations:
     async def create_consumer(self, spec: ConsumerSpec, by: str) -> ChangedConsumer:
         consumer = await self._identities.create_consumer(spec, by=by)
         return ChangedConsumer(_consumer(consumer), await self._told())
+
+    async def consumer(self, name: str) -> ConsumerReport:
+        return _consumer(await self._identities.consumer(name))
 
     async def update_consumer(self, name: str, change: ConsumerChange, by: str) -> ChangedConsumer:
         consumer = await self._identities.update_consumer(name, change, by=by)

@@ -191,6 +191,7 @@ class WiringReport:
     tls_private_key: str = ""
     tls_authority: str = ""
     oauth: str = ""
+    usage: str = ""
 
 
 @dataclass(frozen=True)

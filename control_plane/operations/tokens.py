@@ -61,7 +61,7 @@ class TokenOperations:
                 "lifetime: it is longer than `identity.tokens.lifetime`", f"choose at most {terms.lifetime}s"
             )
         holder = await self._holder(spec, source)
-        holder = replace(holder, plan=await self._plan(holder, source))
+        holder = await self._owned(holder, source)
         token = minted(key, terms, holder, now=now, random_bytes=self._random_bytes, lifetime=spec.lifetime or None)
         return MintedToken(token.token, holder.key_id, holder.consumer, holder.scopes, int(now) + token.lifetime)
 
@@ -80,10 +80,11 @@ class TokenOperations:
             raise NotFound(f"{whose} that works", "make one with `tollgate keys create`")
         return _narrowed(live, frozenset(spec.scopes))
 
-    async def _plan(self, holder: Holder, source: config.Config) -> str | None:
+    async def _owned(self, holder: Holder, source: config.Config) -> Holder:
+        """With what its consumer brings."""
         declared = next((item for item in source.consumers if item.name == holder.consumer), None)
         owner = declared or await self._identities.consumer(holder.consumer)
-        return holder.plan or owner.plan or source.defaults.plan
+        return replace(holder, tenant=owner.tenant, plan=holder.plan or owner.plan or source.defaults.plan)
 
     async def _stored(self, spec: MintSpec) -> Sequence[StoredKey]:
         if spec.key:
@@ -123,9 +124,27 @@ def _declared_ids(source: config.Config) -> frozenset[str]:
 
 
 def _of_declared(key: ir.ApiKey) -> Holder:
-    return Holder(key.id, key.consumer, key.plan, key.scopes, key.roles, key.expires or 0)
+    return Holder(
+        key_id=key.id,
+        consumer=key.consumer,
+        tenant=None,
+        plan=key.plan,
+        scopes=key.scopes,
+        roles=key.roles,
+        expires=key.expires or 0,
+        anywhere=not key.allow_ips,
+    )
 
 
 def _of_stored(key: StoredKey) -> Holder:
     spec = key.spec
-    return Holder(key.id, spec.consumer, spec.plan, tuple(spec.scopes), tuple(spec.roles), spec.expires or 0)
+    return Holder(
+        key_id=key.id,
+        consumer=spec.consumer,
+        tenant=None,
+        plan=spec.plan,
+        scopes=tuple(spec.scopes),
+        roles=tuple(spec.roles),
+        expires=spec.expires or 0,
+        anywhere=not spec.allow_ips,
+    )

@@ -10,6 +10,7 @@ from typing import Final
 from control_plane.xds.names import (
     CLUSTER_TYPE,
     ENDPOINTS_TYPE,
+    EXTENSION_TYPE,
     LISTENER_TYPE,
     ROUTES_TYPE,
     SECRET_TYPE,
@@ -46,7 +47,8 @@ FULL_STATE_TYPES: Final = frozenset(
 )
 # Types that are served beside what a configuration says: at once, in no order with others. Nothing is said of them
 # until they were read, since that there are none would be a lie, and no verdict on them is one on a configuration.
-BESIDE_TYPES: Final = frozenset(contract.BESIDE_TYPES)
+# Services have those of the contract, Envoys filters whose content goes its own ways.
+BESIDE_TYPES: Final = frozenset({*contract.BESIDE_TYPES, EXTENSION_TYPE})
 
 
 @dataclass(frozen=True)

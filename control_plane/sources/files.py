@@ -62,6 +62,8 @@ class FileSource:
 
     async def changes(self) -> AsyncGenerator[None, None]:
         """Whenever the files hold something else than was read of them; at once where they do already."""
+        # A refused lease says something only where one was granted before: asked for before the first writer comes.
+        await asyncio.to_thread(self._writers.write_to, await self._stamps())
         while True:
             self._rearranged = asyncio.Event()
             async with aclosing(self._looks_without_fail()) as looks:

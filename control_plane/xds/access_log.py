@@ -8,9 +8,23 @@ from envoy_data_plane.envoy.config.core.v3 import JsonFormatOptions, Substitutio
 from envoy_data_plane.envoy.extensions.access_loggers.file.v3 import FileAccessLog
 from envoy_data_plane.google.protobuf import Any, Struct
 
+from control_plane.xds import names
 from service_kit import contract
 
 CLIENT_ADDRESS = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"
+TOKENS = {"in": "input", "out": "output", "total": "total", "cached": "cached"}
+OF_THE_ROUTE = (
+    names.ROUTE_METADATA_USAGE,
+    names.ROUTE_METADATA_COST,
+    names.ROUTE_METADATA_INPUT_PRICE,
+    names.ROUTE_METADATA_OUTPUT_PRICE,
+    names.ROUTE_METADATA_POLICY,
+)
+# A client's word: bytes of it that are kept.
+LONGEST_MODEL = 128
+ROUTE = f"xds.route_metadata.filter_metadata['{names.ROUTE_METADATA}']"
+# The id by which the limiter knows the call, where it may hold something until its end.
+HOLD = f"'{names.ROUTE_METADATA_HOLDS}' in {ROUTE} ? request.id : null"
 FIELDS = {
     "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
     "request_id": f"%REQ({contract.REQUEST_ID_HEADER})%",
@@ -34,6 +48,13 @@ FIELDS = {
     "decision": f"%DYNAMIC_METADATA({contract.DECISION_NAMESPACE}:{contract.DECISION_ID})%",
     "would_deny": f"%DYNAMIC_METADATA({contract.DECISION_NAMESPACE}:{contract.DECISION_WOULD_DENY})%",
     "limit": f"%DYNAMIC_METADATA({contract.LIMIT_NAMESPACE}:{contract.LIMIT_RULE})%",
+    "would_limit": f"%DYNAMIC_METADATA({contract.LIMIT_NAMESPACE}:{contract.LIMIT_WOULD_REFUSE})%",
+    # What a call costs, and by which rules: what the ledger is made of.
+    "hold": f"%TYPED_CEL({HOLD})%",
+    "model": f"%DYNAMIC_METADATA({contract.LLM_NAMESPACE}:model):{LONGEST_MODEL}%",
+    **{f"tokens_{part}": f"%DYNAMIC_METADATA({contract.USAGE_NAMESPACE}:{key})%" for part, key in TOKENS.items()},
+    "tokens_held": f"%DYNAMIC_METADATA({contract.LIMIT_NAMESPACE}:{contract.LIMIT_HELD})%",
+    **{key: f"%METADATA(ROUTE:{names.ROUTE_METADATA}:{key})%" for key in OF_THE_ROUTE},
 }
 
 

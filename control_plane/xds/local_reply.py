@@ -36,10 +36,26 @@ from envoy_data_plane.google.protobuf import Any, Struct
 
 from control_plane.xds import names
 from control_plane.xds.filters import body_rewrite, ip_list, profile_guard
+from control_plane.xds.filters.metering import guard
 from service_kit import contract
 
 UNREACHABLE_FLAGS = ("UF", "UC", "UH", "URX", "LR", "UR", "DF", "NC")
-LIMIT_MESSAGE = f"%DYNAMIC_METADATA({contract.LIMIT_NAMESPACE}:{contract.LIMIT_MESSAGE})%"
+QUOTA = (
+    contract.LIMIT_RULE,
+    contract.LIMIT_USAGE,
+    contract.LIMIT_USED,
+    contract.LIMIT_LIMIT,
+    contract.LIMIT_WINDOW,
+    contract.LIMIT_RESETS_AT,
+)
+
+
+def _of_limit(key: str) -> str:
+    return f"%DYNAMIC_METADATA({contract.LIMIT_NAMESPACE}:{key})%"
+
+
+LIMIT_MESSAGE = _of_limit(contract.LIMIT_MESSAGE)
+MOST_TOKENS = f"%METADATA(ROUTE:{names.ROUTE_METADATA}:{names.ROUTE_METADATA_MOST})%"
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,8 @@ class Reply:
     expression: str | None = None
     limit_kind: str | None = None
     answer: int | None = field(default=None, kw_only=True)
+    # Whether the client is told which quota is spent.
+    quota: bool = field(default=False, kw_only=True)
 
 
 # The answer of a route. Names that the configuration gives hold no colon.
@@ -68,7 +86,10 @@ REPLIES = (
           expression="response.code_details == 'fault_filter_abort'"),
     Reply("rate_limited", "A limit is used up: retry after as many seconds as Retry-After says.", status=429,
           expression="response.code_details == 'local_rate_limited'"),
-    Reply("rate_limited", LIMIT_MESSAGE, status=429, limit_kind="limit"),
+    Reply("rate_limited", LIMIT_MESSAGE, status=429, limit_kind=contract.KIND_LIMIT),
+    Reply("quota_exceeded", LIMIT_MESSAGE, status=429, limit_kind=contract.KIND_QUOTA, answer=402, quota=True),
+    Reply("invalid_request", LIMIT_MESSAGE, status=429, limit_kind=contract.KIND_REQUEST, answer=400),
+    Reply("caller_not_countable", LIMIT_MESSAGE, status=429, limit_kind=contract.KIND_CALLER, answer=403),
     # Before "unreachable": a timed-out last try carries both flags.
     Reply("upstream_timeout", "The upstream did not answer in time: retry, or ask the operator for a longer `timeout`.",
           flags=("UT", "UMSDR"), answer=504),
@@ -98,6 +119,11 @@ REPLIES = (
           expression=f"response.code_details.contains('{ip_list.POLICY}')"),
     Reply("body_not_rewritten", "The request body is no JSON object that can be read in one way only.", status=403,
           expression=f"response.code_details.contains('{body_rewrite.POLICY}')", answer=400),
+    Reply("invalid_request",
+          f"What the request asks for cannot be counted: an answer may have 1 to {MOST_TOKENS} tokens, a whole number "
+          f"by one of the API's own names; `n` is 1 to {guard.MOST_ANSWERS}, `stream` true or false, and a prompt of "
+          "completions one text.",
+          status=403, expression=f"response.code_details.contains('{guard.POLICY}')", answer=400),
     Reply("route_changed", "The request no longer matches the route that it was authorized for.", status=403,
           expression=f"response.code_details.contains('{profile_guard.POLICY}')"),
     Reply("payload_too_large", "The request body is larger than this route accepts: send less.", status=413),
@@ -125,11 +151,13 @@ def local_reply_config() -> LocalReplyConfig:
 
 
 def _mapper(reply: Reply) -> ResponseMapper:
-    error = {
+    error: dict[str, str | dict[str, str]] = {
         "code": reply.code,
         "message": reply.message,
         "request_id": f"%REQ({contract.REQUEST_ID_HEADER})%",
     }
+    if reply.quota:
+        error["quota"] = {key: _of_limit(key) for key in QUOTA}
     return ResponseMapper(
         filter=_all_of(_conditions(reply)),
         status_code=reply.answer,

@@ -21,6 +21,8 @@ class Wiring:
     tls: TlsFiles | None = None
     # Where the authorizer issues tokens; None where it does not.
     oauth: UnixEndpoint | None = None
+    # Where the ledger tells consumers what they used; None where nobody does.
+    usage: UnixEndpoint | None = None
     # Of API keys, where the configuration names none; read when it is needed.
     key_pepper: Callable[[], Secret] | None = None
 

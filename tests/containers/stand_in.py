@@ -1,11 +1,13 @@
-"""A language model's stand-in, alone in a container: the standard library, any path, and a slow stream at /v1/slow."""
+"""A language model's stand-in, alone in a container: any path, a slow stream at /v1/slow, usage of what is posted."""
 
 import json
 import time
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 WORDS = 20
 PACE = 0.25
+USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -14,8 +16,15 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path.endswith("/slow"):
             self._slow()
-            return
-        body = json.dumps({"path": self.path}).encode()
+        else:
+            self._answer({"path": self.path})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", "0")))
+        self._answer({"choices": [], "usage": USAGE})
+
+    def _answer(self, content: Mapping[str, object]) -> None:
+        body = json.dumps(content).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))

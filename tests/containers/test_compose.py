@@ -2,7 +2,7 @@
 
 import json
 import shutil
-import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,27 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.containers.stand_in import WORDS
+from tests.containers.stand_in import USAGE, WORDS
 from tests.support.containers import ROOT, STAND_IN, docker, inspected, two_ports, unique
 from tests.support.eventually import until
 
 FOLDER = ROOT / "deploy" / "compose"
-SERVICES = ("store", "control-plane", "authz", "ratelimit", "envoy")
+SERVICES = ("store", "control-plane", "authz", "ratelimit", "ledger", "envoy")
 # What the configuration gets so that its clients may have API keys, and tokens for them.
 KEYS_AND_TOKENS = {
     "identity:\n": "identity:\n  tokens: {issuer: https://gateway.example.com, audiences: [llm]}\n",
     "upstreams:\n": "consumers: [{name: acme}]\nupstreams:\n",
     "auth: [bearer]": "auth: [api_key, jwt]",
+}
+# What it gets so that its clients have a route whose tokens are counted, and a quota of them.
+METERED = {
+    "identity:\n": "plans: {metered: {quotas: [{usage: tokens, amount: 10000/month}]}}\nidentity:\n",
+    '"${GATEWAY_BEARER_TOKEN}"': '"${GATEWAY_BEARER_TOKEN}", plan: metered',
+    "routes:\n": (
+        "routes:\n"
+        "- {name: chat, match: {path: /v2/chat/completions, methods: [POST]}, upstream: ollama, auth: [bearer],"
+        " tokens: {most: 64, price: {input: 1, output: 2}}}\n"
+    ),
 }
 
 
@@ -54,12 +64,16 @@ class Stack:
     def container(self, service: str) -> str:
         return f"{self.project}-{service}-1"
 
-    def tollgate(self, *arguments: str) -> dict[str, Any]:
-        """What a command of operators, in the control plane's container, answers."""
-        answer: dict[str, Any] = json.loads(
-            docker("exec", self.container("control-plane"), "tollgate", *arguments, "--json")
-        )
+    def tollgate(self, *arguments: str, service: str = "control-plane") -> dict[str, Any]:
+        """What a command of operators, in the control plane's container or the ledger's, answers."""
+        answer: dict[str, Any] = json.loads(docker("exec", self.container(service), "tollgate", *arguments, "--json"))
         return answer
+
+    def edit(self, changes: Mapping[str, str]) -> None:
+        routes = self.configuration.read_text()
+        for said, instead in changes.items():
+            routes = routes.replace(said, instead)
+        self.configuration.write_text(routes)
 
 
 @pytest.fixture
@@ -104,23 +118,66 @@ def test_it_serves_follows_edits_and_stops_without_losing_a_request(stack, beare
         assert inspected(stack.container(service))["State"]["ExitCode"] == 0, service
 
 
-def test_counters_outlive_the_store(stack, bearer):
-    stack.configuration.write_text(stack.configuration.read_text().replace("600/minute", "2/hour"))
-    until(lambda: status(f"{stack.url}/v1/models", bearer) == 429)
-    time.sleep(1.5)  # the append-only file is synchronised once a second
+class Chats:
+    """Calls of the metered route, and the ids of those that were answered."""
 
-    docker("kill", stack.container("store"))
-    docker("start", stack.container("store"))
+    def __init__(self, stack: Stack, headers: Mapping[str, str]) -> None:
+        self._stack = stack
+        self._headers = headers
+        self.answered: set[str] = set()
 
-    until(lambda: status(f"{stack.url}/v1/models", bearer) != 503)
-    assert status(f"{stack.url}/v1/models", bearer) == 429
+    def call(self) -> bool:
+        url, body = f"{self._stack.url}/v2/chat/completions", {"model": "m", "messages": []}
+        try:
+            answer = httpx.post(url, json=body, headers=self._headers)
+        except httpx.TransportError:  # Envoy is what was killed
+            return False
+        if answer.status_code == 200:
+            self.answered.add(answer.headers["x-request-id"])
+        return answer.status_code == 200
+
+    @property
+    def tokens(self) -> int:
+        return len(self.answered) * USAGE["total_tokens"]
+
+    def are_counted(self) -> bool:
+        asked = ("tollgate", "quota", "list", "--consumer", "default", "--plan", "metered", "--json")
+        listed = docker("exec", self._stack.container("control-plane"), *asked, check=False)
+        if not listed.startswith("{"):  # it was killed a moment ago
+            return False
+        (quota,) = json.loads(listed)["quotas"]
+        return (quota["used"], quota["held"]) == (self.tokens, 0)
+
+    def are_in_the_ledger(self) -> bool:
+        usage = self._stack.tollgate("usage", "--by", "route,model", "--only", "route=chat", service="ledger")["usage"]
+        return sum(line["tokens_in"] + line["tokens_out"] for line in usage) == self.tokens
+
+
+def test_no_count_and_no_row_is_lost_whatever_is_killed(stack, bearer):
+    stack.edit(METERED)
+    chats = Chats(stack, bearer)
+    until(chats.call)
+
+    for service in SERVICES:
+        assert chats.call()
+        until(chats.are_counted)  # an end that nobody has heard of yet would be charged as it was held
+        docker("kill", stack.container(service))
+        docker("start", stack.container(service))
+        until(chats.call)
+    stack.compose("restart", *SERVICES)
+
+    until(chats.call, seconds=60)
+    until(chats.are_counted)
+    until(chats.are_in_the_ledger)
+    ledger = stack.container("ledger")
+    assert "nothing is wrong" in docker("exec", ledger, "tollgate", "usage", "verify")
+    assert "access.log" in docker("exec", ledger, "ls", "/var/log/tollgate").split()
+    printed = docker("logs", ledger)
+    assert [id_ for id_ in chats.answered if id_ not in printed] == []
 
 
 def test_keys_their_tokens_and_the_history_outlive_the_containers(stack):
-    routes = stack.configuration.read_text()
-    for said, instead in KEYS_AND_TOKENS.items():
-        routes = routes.replace(said, instead)
-    stack.configuration.write_text(routes)
+    stack.edit(KEYS_AND_TOKENS)
     until(lambda: httpx.get(f"{stack.url}/.well-known/jwks.json").status_code == 200)
     made = stack.tollgate("keys", "create", "--consumer", "acme")
     form = {"grant_type": "client_credentials"}
@@ -138,6 +195,7 @@ def test_keys_their_tokens_and_the_history_outlive_the_containers(stack):
     assert [entry["digest"] for entry in stack.tollgate("history")["entries"]] == [each["digest"] for each in entries]
     stack.tollgate("keys", "revoke", made["id"])
     until(lambda: opens() == [401, 401])
+    until(lambda: "key.revoke" in docker("exec", stack.container("ledger"), "tollgate", "audit"))
 
 
 def test_every_container_gives_up_what_it_does_not_need(stack):

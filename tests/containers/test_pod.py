@@ -183,6 +183,7 @@ def test_the_pod_starts_serves_follows_its_configuration_and_ends_without_losing
         assert status(f"{url}/v2/models") == 200
         assert (answer.status_code, [first, *words]) == (200, [str(number) for number in range(WORDS)])
         ending.result()
+    assert '"path":"/v2/slow"' in docker("logs", pod.names["ledger"])
     assert {name: inspected(found)["State"]["ExitCode"] for name, found in pod.names.items()} == dict.fromkeys(
         pod.names, 0
     )

@@ -32,10 +32,11 @@ def clock():
 
 
 class Plane:
-    """What one control plane tells its authorizers."""
+    """What one control plane tells its authorizers, and which keys it says that it made unasked."""
 
-    def __init__(self, signing, distribution):
+    def __init__(self, signing, distribution, turned):
         self.signing = signing
+        self.turned = turned
         self._distribution = distribution
 
     @property
@@ -51,13 +52,16 @@ class Plane:
 async def plane(url, clock, pepper=PEPPER, config=WITH):
     log, registry = structlog.get_logger(), CollectorRegistry()
     distribution = Distribution(Ads(clock=clock, log=log, registry=registry), clock, registry)
-    signing = SigningKeys(distribution, clock=clock, log=log, random_bytes=os.urandom, has_endpoint=True)
+    turned = []
+    signing = SigningKeys(
+        distribution, clock=clock, log=log, random_bytes=os.urandom, has_endpoint=True, turned=turned.extend
+    )
     async with opened(url, clock) as identities:
         signing.keep_in(identities, pepper)
         signing.follow(config)
         work = asyncio.create_task(signing.run())
         try:
-            yield Plane(signing, distribution)
+            yield Plane(signing, distribution, turned)
         finally:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
@@ -93,6 +97,7 @@ async def test_keys_turn_by_themselves(url, clock):
         await eventually(lambda: len(one.told) == 2)
         old, new = one.signing.ring
         assert (old, new.signs_from) == (first, first.signs_from + SIGNS_FOR)
+        assert one.turned == [first.id, new.id]
 
         clock.advance(ANNOUNCED + OUTLIVED)
         one.signing.follow(WITH)
@@ -110,6 +115,7 @@ async def test_control_planes_on_one_database_share_their_keys(url, clock):
         for one in found:
             one.signing.follow(WITH)
         await eventually(lambda: all(one.signing.ring == fresh for one in found))
+        assert sum(len(one.turned) for one in found) == 1
 
 
 async def test_keys_under_another_pepper_are_made_anew_and_that_is_said(url, clock):

@@ -3,7 +3,9 @@
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +34,47 @@ def idp() -> Iterator[Idp]:
         yield found
 
 
-def config(upstream: Upstream, idp: Idp, *, refresh: str = "1h", **issuer: Any) -> dict[str, Any]:
+def accepted(name: str, idp: Idp, *, refresh: str = "1h", **issuer: Any) -> dict[str, Any]:
     keys = {"discovery": {"refresh": refresh, "private_addresses": "allow"}}
-    accounts = {
-        "name": "accounts",
+    return {
+        "name": name,
         "issuer": idp.issuer,
         "audiences": [AUDIENCE],
         "algorithms": ["ES256"],
         "keys": keys,
         **issuer,
     }
+
+
+def config(upstream: Upstream, *issuers: dict[str, Any]) -> dict[str, Any]:
     return {
         "upstreams": {"email": {"url": upstream.url}},
-        "identity": {"jwt": [accounts], "bearer_tokens": [{"name": "ops", "token": "the-token-of-the-operators"}]},
+        "identity": {"jwt": issuers, "bearer_tokens": [{"name": "ops", "token": "the-token-of-the-operators"}]},
         "routes": [ROUTE, {**ROUTE, "name": "ops", "match": {"path": "/ops"}, "auth": ["bearer"]}],
     }
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A gateway for tests that each have an issuer of their own."""
+
+    gateway: Gateway
+    idps: Mapping[str, Idp]
+
+
+@pytest.fixture(scope="module")
+def shared(upstream: Upstream) -> Iterator[Shared]:
+    with ExitStack() as stack:
+        idps = {
+            name: stack.enter_context(running_idp()) for name in ("by-url", "typed", "rotating", "asked", "withdrawing")
+        }
+        options: dict[str, dict[str, Any]] = {
+            "by-url": {"keys": {"url": idps["by-url"].keys_url, "private_addresses": "allow"}},
+            "typed": {"type": "at+jwt"},
+            "withdrawing": {"refresh": "1s"},
+        }
+        issuers = [accepted(name, idp, **options.get(name, {})) for name, idp in idps.items()]
+        yield Shared(stack.enter_context(running_gateway(config(upstream, *issuers))), idps)
 
 
 def ask(client: httpx.Client, token: str, path: str = "/email") -> httpx.Response:
@@ -58,13 +86,13 @@ def statuses(client: httpx.Client, *tokens: str) -> list[int]:
 
 
 def metric(gateway: Gateway, name: str) -> float:
-    text = httpx.get(f"{gateway.admin_url}/metrics", trust_env=False).text
+    text = httpx.get(f"{gateway.admin_url}/metrics", trust_env=False, verify=False).text
     return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
 
 
 def is_ready(gateway: Gateway) -> bool:
     try:
-        return httpx.get(f"{gateway.admin_url}/readyz", trust_env=False).status_code == 200
+        return httpx.get(f"{gateway.admin_url}/readyz", trust_env=False, verify=False).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -75,7 +103,9 @@ def test_the_issuer_alone_is_enough(upstream: Upstream, tmp_path: Path):
     (tmp_path / "ca.crt").write_text(authority.pem)
     with (
         running_idp(authority=authority) as idp,
-        running_gateway(config(upstream, idp), {"SSL_CERT_FILE": str(tmp_path / "ca.crt")}) as gateway,
+        running_gateway(
+            config(upstream, accepted("accounts", idp)), {"SSL_CERT_FILE": str(tmp_path / "ca.crt")}
+        ) as gateway,
         gateway.client() as client,
     ):
         assert idp.issuer.startswith("https://")
@@ -84,22 +114,24 @@ def test_the_issuer_alone_is_enough(upstream: Upstream, tmp_path: Path):
         assert set(idp.asked) == {DISCOVERY, KEYS}
 
 
-def test_a_key_set_by_its_url(upstream: Upstream, idp: Idp):
-    keys = {"url": idp.keys_url, "private_addresses": "allow"}
-    with running_gateway(config(upstream, idp, keys=keys)) as gateway, gateway.client() as client:
+def test_a_key_set_by_its_url(shared: Shared):
+    idp = shared.idps["by-url"]
+    with shared.gateway.client() as client:
         assert statuses(client, idp.token()) == [200]
         assert set(idp.asked) == {KEYS}
 
 
-def test_a_type_that_tokens_must_have(upstream: Upstream, idp: Idp):
-    with running_gateway(config(upstream, idp, type="at+jwt")) as gateway, gateway.client() as client:
+def test_a_type_that_tokens_must_have(shared: Shared):
+    idp = shared.idps["typed"]
+    with shared.gateway.client() as client:
         tokens = [idp.token(typ=name) for name in ("JWT", "at+jwt", "application/at+JWT", "it+jwt")]
         assert statuses(client, *tokens) == [401, 200, 200, 401]
 
 
-def test_keys_rotate_without_a_failure(upstream: Upstream, idp: Idp):
+def test_keys_rotate_without_a_failure(shared: Shared):
     """The issuer signs with a key that it has only just published: the first token with it is accepted."""
-    with running_gateway(config(upstream, idp)) as gateway, gateway.client() as client:
+    idp = shared.idps["rotating"]
+    with shared.gateway.client() as client:
         assert statuses(client, idp.token()) == [200]
         old = idp.token()
 
@@ -109,8 +141,9 @@ def test_keys_rotate_without_a_failure(upstream: Upstream, idp: Idp):
         assert idp.asked[KEYS] == 2
 
 
-def test_a_withdrawn_key_ends_with_the_next_fetch(upstream: Upstream, idp: Idp):
-    with running_gateway(config(upstream, idp, refresh="1s")) as gateway, gateway.client() as client:
+def test_a_withdrawn_key_ends_with_the_next_fetch(shared: Shared):
+    idp = shared.idps["withdrawing"]
+    with shared.gateway.client() as client:
         token = idp.token("k1")
         assert statuses(client, token) == [200]
 
@@ -121,7 +154,10 @@ def test_a_withdrawn_key_ends_with_the_next_fetch(upstream: Upstream, idp: Idp):
 
 
 def test_a_withdrawn_key_ends_though_the_file_is_broken(upstream: Upstream, idp: Idp):
-    with running_gateway(config(upstream, idp, refresh="1s")) as gateway, gateway.client() as client:
+    with (
+        running_gateway(config(upstream, accepted("accounts", idp, refresh="1s"))) as gateway,
+        gateway.client() as client,
+    ):
         token = idp.token("k1")
         gateway.file.write_text("version: 2\n")
         until(lambda: gateway.status()["configuration"]["errors"])
@@ -134,7 +170,10 @@ def test_a_withdrawn_key_ends_though_the_file_is_broken(upstream: Upstream, idp:
 
 def test_an_issuer_that_is_away_changes_nothing(upstream: Upstream, idp: Idp):
     """Its tokens go on, also after a restart; status and metrics say how old its keys are."""
-    with running_gateway(config(upstream, idp, refresh="1s")) as gateway, gateway.client() as client:
+    with (
+        running_gateway(config(upstream, accepted("accounts", idp, refresh="1s"))) as gateway,
+        gateway.client() as client,
+    ):
         assert statuses(client, idp.token()) == [200]
 
         idp.stop()
@@ -166,7 +205,7 @@ def test_an_issuer_that_is_away_at_the_start(upstream: Upstream, idp: Idp):
     """The gateway is up, and not ready: other credentials pass, its tokens are neither accepted nor refused."""
     idp.stop()
     token = idp.token()
-    with running_gateway(config(upstream, idp)) as gateway, gateway.client() as client:
+    with running_gateway(config(upstream, accepted("accounts", idp))) as gateway, gateway.client() as client:
         answer = ask(client, token)
 
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "keys_unavailable")
@@ -180,9 +219,10 @@ def test_an_issuer_that_is_away_at_the_start(upstream: Upstream, idp: Idp):
 
 
 @pytest.mark.parametrize("tokens", [400])
-def test_tokens_with_invented_keys_cost_one_fetch(upstream: Upstream, idp: Idp, tokens: int):
+def test_tokens_with_invented_keys_cost_one_fetch(shared: Shared, tokens: int):
     """Their number is what counts, not the time that they take: one fetch was asked for, whoever came after."""
-    with running_gateway(config(upstream, idp)) as gateway, gateway.client() as client:
+    idp = shared.idps["asked"]
+    with shared.gateway.client() as client:
         good = idp.token()
         assert statuses(client, good) == [200]
         fetched = idp.asked[KEYS]

@@ -1,8 +1,11 @@
-"""The access log is a record: while it is rotated under traffic, every answered request stands in it exactly once."""
+"""The access log is a record: while it is rotated under traffic, every answered request stands in it exactly once, and
+exactly once in the ledger, which reads it meanwhile.
+"""
 
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -92,6 +95,11 @@ def rows(gateway: Gateway) -> list[str]:
     return [json.loads(line)["request_id"] for log in logs for line in log.read_text().splitlines()]
 
 
+def in_the_ledger(gateway: Gateway) -> list[str]:
+    with sqlite3.connect(gateway.folder / "state" / "ledger.sqlite") as db:
+        return [request_id for (request_id,) in db.execute("SELECT request_id FROM tollgate_ledger_rows")]
+
+
 def answered_until_rotated(gateway: Gateway) -> list[str]:
     wanted: list[str] = []
     before = len(files(gateway, "access"))
@@ -110,7 +118,7 @@ def test_every_answered_request_is_in_the_access_log_once(rotating: Gateway):
     wanted = answered_until_rotated(rotating)
     stop(rotating.process)
 
-    assert sorted(rows(rotating)) == sorted(wanted)
+    assert sorted(rows(rotating)) == sorted(in_the_ledger(rotating)) == sorted(wanted)
     assert all(log.stat().st_size > SIZE for log in files(rotating, "access"))
     assert files(rotating, "authz"), "denials are log lines: that log must have been rotated too"
     assert "cannot rotate" not in (rotating.folder / "output").read_text()
@@ -124,8 +132,8 @@ def test_an_envoy_that_is_killed_meanwhile_goes_on_in_a_file_of_that_name(rotati
     wanted = answered_until_rotated(rotating)
     stop(rotating.process)
 
-    written = rows(rotating)
-    assert {request: written.count(request) for request in wanted} == dict.fromkeys(wanted, 1)
+    for written in (rows(rotating), in_the_ledger(rotating)):
+        assert {request: written.count(request) for request in wanted} == dict.fromkeys(wanted, 1)
 
 
 def answers(gateway: Gateway) -> bool:

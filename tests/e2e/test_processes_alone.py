@@ -85,14 +85,16 @@ def test_the_whole_line_over_mutual_tls(line: tuple[str, Path, dict[str, str]]):
 
     def answer() -> httpx.Response | None:
         try:
-            return httpx.get(f"{url}/readyz", trust_env=False)
+            return httpx.get(f"{url}/readyz", trust_env=False, verify=False)
         except httpx.ConnectError:
             return None
 
     until(lambda: (ready := answer()) is not None and ready.status_code == 200, seconds=40)
     headers = {"authorization": f"Bearer {TOKEN}"}
-    statuses = [httpx.get(f"{url}/private", headers=headers, trust_env=False).status_code for _ in range(3)]
-    refused = httpx.get(f"{url}/private", trust_env=False)
+    statuses = [
+        httpx.get(f"{url}/private", headers=headers, trust_env=False, verify=False).status_code for _ in range(3)
+    ]
+    refused = httpx.get(f"{url}/private", trust_env=False, verify=False)
 
     assert statuses == [200, 200, 429]
     assert refused.status_code == 401

@@ -181,7 +181,7 @@ def test_a_route_without_websocket_refuses_the_upgrade(gateway: Gateway):
 
 def test_http2_is_served_in_the_clear(gateway: Gateway):
     """gRPC clients and proxies speak HTTP/2 with prior knowledge; the authority is their host."""
-    with httpx.Client(base_url=gateway.url, http1=False, http2=True, trust_env=False) as client:
+    with httpx.Client(base_url=gateway.url, http1=False, http2=True, trust_env=False, verify=False) as client:
         response = client.get("/public/x")
 
     assert (response.http_version, response.status_code) == ("HTTP/2", 200)

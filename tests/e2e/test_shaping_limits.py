@@ -1,6 +1,7 @@
 """Limits that each Envoy keeps by itself, what a call costs, and edits that must not open a gap."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -47,6 +48,8 @@ def configuration(upstream: Upstream, *more: dict[str, Any]) -> dict[str, Any]:
              "limits": [{"requests": "10/hour"}]},
             {"name": "dear-here", "match": {"path": "/dear-here"}, "upstream": "echo", "cost": 3,
              "limits": [here("10/hour")]},
+            {"name": "tried-here", "match": {"path": "/tried-here"}, "upstream": "echo",
+             "limits": [{**here("1/hour"), "mode": "report"}]},
             {"name": "planned", "match": {"path": "/planned/*"}, "upstream": "echo"},
             {"name": "planned-dear", "match": {"path": "/planned/dear"}, "upstream": "echo", "cost": 2},
             {"name": "open", "match": {"path": "/open"}, "upstream": "echo", "auth": "none"},
@@ -87,6 +90,17 @@ def test_whatever_is_counted_is_counted(limited: Gateway, dimension, others):
 
     assert statuses(limited, path, 3) == [200, 200, 429]
     assert statuses(limited, path, 3, OTHER) == others
+
+
+def test_what_is_only_reported_passes_and_is_a_metric(limited: Gateway):
+    assert statuses(limited, "/tried-here", 3) == [200, 200, 200]
+
+    metric = r"envoy_tollgate_instance_limits_http_local_rate_limit_shadow_mode\S* 2"
+    until(
+        lambda: (
+            re.search(metric, httpx.get(f"{limited.admin_url}/metrics", trust_env=False, verify=False).text) is not None
+        )
+    )
 
 
 def test_a_refusal_is_in_our_shape_and_says_when(limited: Gateway):
@@ -145,7 +159,7 @@ def editable(upstream: Upstream) -> Iterator[Gateway]:
 def edit(gateway: Gateway, config: Mapping[str, Any], path: str) -> None:
     """Writes the configuration and waits until a route of it, asked on connections of its own, is there."""
     gateway.write(config)
-    until(lambda: httpx.get(f"{gateway.url}{path}", trust_env=False).status_code == 200)
+    until(lambda: httpx.get(f"{gateway.url}{path}", trust_env=False, verify=False).status_code == 200)
 
 
 def test_an_edit_of_routes_gives_nobody_a_new_bucket(editable: Gateway, upstream: Upstream):

@@ -35,7 +35,7 @@ def routes(upstream: Upstream, *names: str, auth: Any = "none") -> dict:
 
 def answers(gateway: Gateway, path: str, token: str = TOKEN) -> int:
     headers = {"authorization": f"Bearer {token}"}
-    return httpx.get(f"{gateway.url}/{path}", headers=headers, trust_env=False, timeout=10).status_code
+    return httpx.get(f"{gateway.url}/{path}", headers=headers, trust_env=False, verify=False, timeout=10).status_code
 
 
 def errors_of(gateway: Gateway) -> list[str]:
@@ -194,14 +194,16 @@ def test_the_environment_alone_describes_a_gateway(upstream: Upstream, tmp_path:
     }  # fmt: skip
     with gateway_on(lambda *_: None, environ) as gateway:
         for path in ("v1/chat/completions", "api/tags"):
-            assert httpx.get(f"{gateway.url}/{path}", trust_env=False).status_code == 401
+            assert httpx.get(f"{gateway.url}/{path}", trust_env=False, verify=False).status_code == 401
             assert answers(gateway, path, FRESH) == 401
-            answer = httpx.get(f"{gateway.url}/{path}", headers={"authorization": f"Bearer {TOKEN}"}, trust_env=False)
+            answer = httpx.get(
+                f"{gateway.url}/{path}", headers={"authorization": f"Bearer {TOKEN}"}, trust_env=False, verify=False
+            )
             assert (answer.status_code, answer.json()["path"]) == (200, f"/{path}")
             assert TOKEN not in answer.text
         assert answers(gateway, "other") == 404
 
-        metrics = httpx.get(f"{gateway.admin_url}/metrics", trust_env=False)
+        metrics = httpx.get(f"{gateway.admin_url}/metrics", trust_env=False, verify=False)
         assert (metrics.status_code, metrics.json()["error"]["code"]) == (404, "metrics_disabled")
 
         shown = (gateway.folder / "output").read_text()

@@ -72,7 +72,7 @@ def gateway(upstream: Upstream, elsewhere: int) -> Iterator[Gateway]:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, trust_env=False).status_code == 200
+        return httpx.get(url, trust_env=False, verify=False).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -271,9 +271,16 @@ def test_other_listeners_have_no_such_endpoints(gateway: Gateway, elsewhere: int
     there = f"http://127.0.0.1:{elsewhere}"
     forged = {"x-tollgate-listener": "public"}
     answers = [
-        httpx.post(f"{there}/oauth/token", data=GRANT, auth=(key["id"], key["key"]), headers=forged, trust_env=False),
-        httpx.get(f"{there}/.well-known/jwks.json", headers=forged, trust_env=False),
-        httpx.get(f"{there}/.well-known/openid-configuration", trust_env=False),
+        httpx.post(
+            f"{there}/oauth/token",
+            data=GRANT,
+            auth=(key["id"], key["key"]),
+            headers=forged,
+            trust_env=False,
+            verify=False,
+        ),
+        httpx.get(f"{there}/.well-known/jwks.json", headers=forged, trust_env=False, verify=False),
+        httpx.get(f"{there}/.well-known/openid-configuration", trust_env=False, verify=False),
     ]
 
     assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [
@@ -328,7 +335,7 @@ def test_what_cannot_be_minted_is_said_with_its_cure(
 def test_the_same_by_http_with_the_admin_token_alone(gateway: Gateway) -> None:
     key = made(gateway)
     asked = {"key": key["id"], "lifetime": 20}
-    with httpx.Client(base_url=gateway.admin_url, trust_env=False) as http:
+    with httpx.Client(base_url=gateway.admin_url, trust_env=False, verify=False) as http:
         anybody = [http.post("/tokens", json=asked), http.post("/signing-keys/replace")]
         http.headers["authorization"] = f"Bearer {gateway.admin_token()}"
         minted = http.post("/tokens", json=asked).json()

@@ -32,9 +32,19 @@ from tests.support.certificates import Authority, issued
 from tests.support.eventually import eventually
 from tests.support.fake_envoy import fake_envoy
 from tests.support.xds import control_plane, publisher
+from tollgate_pb.tollgate.policy.v1 import policy_pb2 as policy_pb
 
 BAD = b"bad"
 COUNT = "tollgate_identity_change_seconds_count"
+
+
+def key_with(value: bytes) -> bytes:
+    """A stored key as it travels."""
+    return policy_pb.ApiKey(hash=value).SerializeToString()
+
+
+def hash_of(body: bytes) -> bytes:
+    return policy_pb.ApiKey.FromString(body).hash
 
 
 class Recorder:
@@ -45,10 +55,11 @@ class Recorder:
         self.awaits = awaits
 
     def apply(self, type_url, changed, removed) -> None:
-        if BAD in changed.values():
+        read = {name: hash_of(body) if type_url == API_KEY_TYPE else body for name, body in changed.items()}
+        if BAD in read.values():
             raise PolicyRejected("this key is bad")
         named = self.held.setdefault(type_url, {})
-        named.update(changed)
+        named.update(read)
         for name in removed:
             named.pop(name, None)
 
@@ -90,7 +101,8 @@ class Stored:
         self._named = {CONSUMER_TYPE: Evolving.of({}), API_KEY_TYPE: Evolving.of({})}
 
     def tell(self, changed: Mapping[str, bytes], *removed: str) -> None:
-        keys = {name: resource(API_KEY_TYPE, name, body) for name, body in changed.items()}
+        """Keys by name, each with its hash."""
+        keys = {name: resource(API_KEY_TYPE, name, key_with(value)) for name, value in changed.items()}
         self._named[API_KEY_TYPE] = self._named[API_KEY_TYPE].changed(keys, removed)
         self.distribution.tell(Snapshot(MappingProxyType(dict(self._named))))
 

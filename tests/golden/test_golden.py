@@ -30,12 +30,13 @@ from tests.support.keys import keys_missing
 HERE = Path(__file__).parent
 # Routes of every virtual host.
 ALWAYS = {names.NO_ROUTE, *(item.name for item in REFUSALS)}
-POLICY_KINDS = ("authz", "ratelimit")
+POLICY_KINDS = ("authz", "ratelimit", "ledger")
 WIRING = Wiring(
     authz=parse_endpoint("unix:/run/tollgate/authz.sock"),
     ratelimit=parse_endpoint("unix:/run/tollgate/ratelimit.sock"),
     access_log="/dev/stdout",
     oauth=unix_endpoint(Path("/run/tollgate/oauth.sock")),
+    usage=unix_endpoint(Path("/run/tollgate/usage.sock")),
 )
 
 

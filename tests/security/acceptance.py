@@ -230,6 +230,7 @@ CHAPTERS: Final = (
             Item("CVE-2021-41230", "Claims that are no longer true.",
                  ("unit/authz_service/checks/test_jwt.py::test_a_new_policy_forgets_every_verified_token",
                   "e2e/test_tokens.py::test_a_token_dies_with_its_key",
+                  "e2e/test_own_tokens.py::test_a_token_dies_with_its_key_at_once_on_open_connections_and_no_listener_moves",
                   "e2e/test_native_tokens.py::test_a_key_that_is_gone_opens_nothing_not_even_on_an_open_connection")),
             Item("GHSA-4gph-2hhr-5mwg", "No header that clients may bring chooses another route's rules.",
                  (PATHS, "security/test_rematch.py::test_a_client_cannot_bring_the_profile_itself")),

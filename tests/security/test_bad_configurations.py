@@ -30,12 +30,12 @@ MOST_TIME = 60
 READER = """
 import json, resource, sys
 from pathlib import Path
-from control_plane.compile import compile_file
+from control_plane.checked import Checker
 from control_plane.config.errors import InvalidConfig
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
 resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[3]),) * 2)
 try:
-    compile_file(Path(sys.argv[1]), {"LONG": 60_000 * "x"})
+    Checker().read(Path(sys.argv[1]), {"LONG": 60_000 * "x"})
 except InvalidConfig as refused:
     print(json.dumps([str(error) for error in refused.errors]))
 """

@@ -9,7 +9,8 @@ import yaml
 from google.protobuf.message import Message
 
 from control_plane import compile as compiler
-from control_plane.compile import Checked, compile_file
+from control_plane.checked import Checked
+from control_plane.compile import compile_file
 from control_plane.snapshot import Snapshot, resource, snapshot
 from control_plane.xds.packing import serialized
 from control_plane.xds.wiring import Wiring
@@ -20,6 +21,7 @@ WIRING = Wiring(
     ratelimit=parse_endpoint("unix:/run/tollgate/ratelimit.sock"),
     access_log="/dev/stdout",
     oauth=unix_endpoint(Path("/run/tollgate/oauth.sock")),
+    usage=unix_endpoint(Path("/run/tollgate/usage.sock")),
 )
 JWT_SECRET = "an-hmac-secret-of-at-least-thirty-two-bytes"
 TOKEN = "a-bearer-token-of-a-test"

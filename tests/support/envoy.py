@@ -28,8 +28,11 @@ def static_envoy(bootstrap: bootstrap_pb.Bootstrap, folder: Path) -> Iterator[No
     file = folder / "bootstrap.pb"
     file.write_bytes(bootstrap.SerializeToString())
     process = subprocess.Popen(
-        [envoy_binary(), "-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "error"]
-    )
+        [
+            envoy_binary(), "-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "error",
+            "--file-flush-interval-msec", "10", "--file-flush-min-size-kb", "0",
+        ]
+    )  # fmt: skip
     at = bootstrap.static_resources.listeners[0].address.socket_address
     try:
         until(lambda: _accepts(at.address, at.port_value))

@@ -22,7 +22,7 @@ async def eventually(probe: Callable[[], T | Awaitable[T]], *, within: float = 5
         await asyncio.sleep(every)
 
 
-def until(condition: Callable[[], T], *, seconds: float = 20.0) -> T:
+def until(condition: Callable[[], T], *, seconds: float = 60.0) -> T:
     """The same for tests without a loop: the condition's first true value."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

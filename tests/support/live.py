@@ -11,6 +11,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from control_plane.audit import Trail
 from control_plane.compile import Compiler
 from control_plane.endpoints.source import KubernetesApi
 from control_plane.endpoints.watcher import EndpointWatcher
@@ -34,6 +35,7 @@ from control_plane.snapshot import Release
 from control_plane.xds.names import ROUTES_TYPE
 from service_kit.clock import Clock
 from service_kit.log import Logger, configure_logs
+from tests.support.audit import audit_trail
 from tests.support.clock import StillClock
 from tests.support.compiled import WIRING, written
 
@@ -49,6 +51,7 @@ def live_configuration(
     environ: Mapping[str, str] | None = None,
     state: Path | None = None,
     documents: Documents | None = None,
+    trail: Trail | None = None,
 ) -> tuple[LiveConfiguration, News]:
     """The configuration of this file, and where what happens to it is put; its history is beside the file."""
     compiler = Compiler(WIRING)
@@ -71,7 +74,8 @@ def live_configuration(
         Distribution(ads, clock, registry), state, clock=clock, log=log, random_bytes=secrets.token_bytes
     )
     outside = Outside(reader, endpoints, key_sets, stored)
-    live = LiveConfiguration(reader, gate, publisher, news, outside, record, log=log, clock=clock, registry=registry)
+    trail = trail or audit_trail(clock=clock)
+    live = LiveConfiguration(gate, publisher, news, outside, record, trail, log=log, clock=clock, registry=registry)
     return live, news
 
 
@@ -117,13 +121,19 @@ class World:
         return [item.name for item in self.live.current.gateway.routes]
 
 
-def world(folder: Path, content: Any, envoy: Path | None = None, documents: Documents | None = None) -> World:
+def world(
+    folder: Path,
+    content: Any,
+    envoy: Path | None = None,
+    documents: Documents | None = None,
+    trail: Trail | None = None,
+) -> World:
     file, published, registry, clock, logs = (
         written(folder, content), Published(), CollectorRegistry(), StillClock(), StringIO(),
     )  # fmt: skip
     log = configure_logs("control_plane", stream=logs)
     live, news = live_configuration(
-        file, published, log=log, clock=clock, registry=registry, envoy=envoy, documents=documents
+        file, published, log=log, clock=clock, registry=registry, envoy=envoy, documents=documents, trail=trail
     )
     return World(live, folder, published, registry, clock, logs, news)
 

@@ -28,6 +28,7 @@ from service_kit.contract import ENVOY_NODE_CLUSTER
 from service_kit.endpoint import Endpoint, TcpEndpoint, UnixEndpoint
 from service_kit.serve import GRPC_OPTIONS
 from service_kit.settings import TlsFiles
+from tests.support.audit import audit_trail
 from tests.support.ports import free_port
 
 TOKEN = "the-admin-token-of-a-test"
@@ -111,7 +112,7 @@ def _serving(endpoint: Endpoint, tls: TlsFiles | None, operations: StandIn) -> I
 
 async def _started(endpoint: Endpoint, tls: TlsFiles | None, operations: StandIn) -> grpc.aio.Server:
     server = grpc.aio.server(options=GRPC_OPTIONS)
-    server.add_generic_rpc_handlers((admin_rpc(operations, lambda: TOKEN),))
+    server.add_generic_rpc_handlers((admin_rpc(operations, lambda: TOKEN, audit_trail()),))
     if tls is None:
         server.add_insecure_port(endpoint.grpc_target)
     else:

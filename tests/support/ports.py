@@ -34,6 +34,14 @@ def free_ports_prefix() -> str:
             return prefix
 
 
+def quiet_port() -> int:
+    """A free port, as is the next one, that the kernel gives to nobody meanwhile."""
+    while True:
+        port = random.randrange(10_000, 20_000, 2)
+        if _is_free(port) and _is_free(port + 1):
+            return port
+
+
 def _is_free(port: int) -> bool:
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) != 0

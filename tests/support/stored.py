@@ -27,6 +27,9 @@ DECLARED = {
 }
 
 
+TOKENS = {"issuer": "https://gateway.example.com", "audiences": ["email"]}
+
+
 @dataclass(frozen=True)
 class Store:
     """A store at work, and what operators do with it."""
@@ -38,13 +41,16 @@ class Store:
 
 
 @asynccontextmanager
-async def stored_in(folder: Path, clock: Clock) -> AsyncIterator[Store]:
+async def stored_in(folder: Path, clock: Clock, *, issues_tokens: bool = False) -> AsyncIterator[Store]:
     """A store in this folder, beside a configuration that is live."""
     registry, log = CollectorRegistry(), structlog.get_logger()
     ads = Ads(clock=clock, log=log, registry=registry)
     distribution = Distribution(ads, clock, registry)
-    stored = StoredIdentities(distribution, folder, clock=clock, log=log, random_bytes=os.urandom)
-    declared = load(written(folder, DECLARED), {}).config
+    stored = StoredIdentities(
+        distribution, folder, clock=clock, log=log, random_bytes=os.urandom, issues_tokens=issues_tokens
+    )
+    source = {**DECLARED, "identity": {"tokens": TOKENS}} if issues_tokens else DECLARED
+    declared = load(written(folder, source), {}).config
     assert await stored.prepare(declared) == ()
     stored.follow(declared)
     try:

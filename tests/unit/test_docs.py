@@ -20,6 +20,8 @@ def test_every_error_code_is_explained():
     explained = set(re.findall(r"^\| [^|]+ \| `(\w+)`", (ROOT / "docs/errors.md").read_text(), re.MULTILINE))
     sources = "\n".join(path.read_text() for path in (ROOT / "authz_service").rglob("*.py"))
     written = re.findall(r'Denial\(\s*\d+,\s*"(\w+)"', sources)
+    ledger = "\n".join(path.read_text() for path in (ROOT / "usage_ledger").rglob("*.py"))
+    written += re.findall(r'_error\(request, \d+, "(\w+)"', ledger)
     from_tokens = re.findall(r'^(?:INVALID|EXPIRED|PREMATURE|AUDIENCE|CLAIM)\b.*= "(\w+)"', sources, re.MULTILINE)
 
     assert len(from_tokens) == 5

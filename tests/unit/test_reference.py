@@ -11,7 +11,6 @@ from control_plane.config.model import DEFAULT_BODY_LIMIT, Upstream
 from control_plane.ir.checks.routes import RESERVED_PATHS
 from control_plane.ir.routes import DEFAULT_TIMEOUT, IDLE_TIMEOUT, WEBSOCKET_IDLE_TIMEOUT
 from control_plane.xds.listener.connection_manager import REQUEST_HEADERS_TIMEOUT, REQUEST_TIMEOUT
-from ratelimit_service.windows import SUB_WINDOWS
 from scripts import reference
 from service_kit.contract import LONGEST_LEEWAY
 
@@ -83,7 +82,6 @@ def test_a_page_without_marks_is_refused() -> None:
             [values.LONGEST_DURATION, LONGEST_LEEWAY, values.LONGEST_LIFETIME],
             id="bounds",
         ),
-        pytest.param(r"sub-window longer \((\w+) of a minute\)", [60 / SUB_WINDOWS], id="sub-window"),
     ],
 )
 def test_durations_are_those_of_the_code(phrase: str, expected: list[float]) -> None:
@@ -110,6 +108,5 @@ def test_sizes_are_those_of_the_code(phrase: str, expected: list[int]) -> None:
 
 
 def test_counts_and_paths_are_those_of_the_code() -> None:
-    assert f"counted in {SUB_WINDOWS} sub-windows" in PAGE
     assert f"nesting deeper than {DEEPEST} levels" in PAGE
     assert " and ".join(f"`{path}`" for path in RESERVED_PATHS) in PAGE

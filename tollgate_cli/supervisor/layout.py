@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from control_plane.xds.wiring import Wiring
+from service_kit.audit import AUDIT_NAME
 from service_kit.endpoint import UnixEndpoint, unix_endpoint
 
 
@@ -15,6 +16,9 @@ class Sockets:
     authz: UnixEndpoint
     authz_metrics: UnixEndpoint
     oauth: UnixEndpoint
+    usage: UnixEndpoint
+    ledger: UnixEndpoint
+    ledger_metrics: UnixEndpoint
     ratelimit: UnixEndpoint
     ratelimit_metrics: UnixEndpoint
     store: UnixEndpoint
@@ -45,6 +49,16 @@ class Layout:
         return self.logs / "access.log"
 
     @property
+    def usage_events(self) -> Path:
+        """What the rate-limit service tells the ledger."""
+        return self.root / "usage-events.jsonl"
+
+    @property
+    def audit_log(self) -> Path:
+        """What the control plane tells the ledger."""
+        return self.root / AUDIT_NAME
+
+    @property
     def bootstrap(self) -> Path:
         return self.run / "bootstrap.yaml"
 
@@ -52,7 +66,7 @@ class Layout:
     def wiring(self) -> Wiring:
         """What Envoy is told of the services of this host."""
         sockets = self.sockets
-        return Wiring(sockets.authz, sockets.ratelimit, str(self.access_log), oauth=sockets.oauth)
+        return Wiring(sockets.authz, sockets.ratelimit, str(self.access_log), oauth=sockets.oauth, usage=sockets.usage)
 
     def lock(self, name: str) -> Path:
         return self.run / f"{name}.lock"
@@ -72,6 +86,9 @@ def layout(state_dir: Path) -> Layout:
             authz=unix_endpoint(run / "authz.sock"),
             oauth=unix_endpoint(run / "oauth.sock"),
             authz_metrics=unix_endpoint(run / "authz-metrics.sock"),
+            usage=unix_endpoint(run / "usage.sock"),
+            ledger=unix_endpoint(run / "ledger.sock"),
+            ledger_metrics=unix_endpoint(run / "ledger-metrics.sock"),
             ratelimit=unix_endpoint(run / "ratelimit.sock"),
             ratelimit_metrics=unix_endpoint(run / "ratelimit-metrics.sock"),
             store=unix_endpoint(run / "store.sock"),

@@ -24,6 +24,11 @@ CHATTER = (
     re.compile(r"^\d+:[A-Z] .{20,28} ([.*-]|# WARNING) "),
     re.compile(r"^\[[^]]+\]\[\d+\]\[(trace|debug|info)\]"),
 )
+# Warnings of Envoy that help nobody: it says of messages that they are new, and of metered calls that it is
+# not told a number that there is not.
+KNOWN = re.compile(
+    r"message '[^']+' is contained in proto file '[^']+' marked as work-in-progress|Invalid hits_addend: "
+)
 # Levels at which a process reports on itself; anything else, and any line that is no JSON, concerns the operator.
 QUIET_LEVELS = frozenset({"trace", "debug", "info"})
 
@@ -109,7 +114,9 @@ def concerns_operator(line: str, mood: Mood = Mood.RUNNING) -> bool:
         entry = json.loads(line)
     except ValueError:
         return True
-    return not isinstance(entry, dict) or entry.get("level") not in mood.value
+    if not isinstance(entry, dict):
+        return True
+    return entry.get("level") not in mood.value and not KNOWN.match(str(entry.get("event")))
 
 
 @dataclass

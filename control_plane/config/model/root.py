@@ -6,7 +6,8 @@ from pydantic import Field, SecretStr
 
 from control_plane.config.model.base import Model
 from control_plane.config.model.identity import Auth, Identity
-from control_plane.config.model.limits import Consumer, Plan
+from control_plane.config.model.ledger import Ledger
+from control_plane.config.model.limits import Consumer, Plan, Tenant
 from control_plane.config.model.listeners import Listener
 from control_plane.config.model.routes import Route
 from control_plane.config.model.secrets import AdminSecret
@@ -43,5 +44,7 @@ class Config(Model):
     identity: Identity = Field(Identity(), description="the credentials this gateway knows")
     plans: dict[Name, Plan] = Field({}, description="what classes of consumers may use, by name")
     consumers: tuple[Consumer, ...] = Field((), description="people and systems known by name")
+    tenants: tuple[Tenant, ...] = Field((), description="organisations with limits and quotas of their own")
+    ledger: Ledger | None = Field(None, description="what was used, kept in SQL, and read by who used it")
     upstreams: dict[Name, Upstream] = Field({}, description="services behind the gateway, by name")
     routes: tuple[Route, ...] = Field((), description="which requests go where; their order does not matter")

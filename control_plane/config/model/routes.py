@@ -15,8 +15,9 @@ from control_plane.config.model.answers import (
 )
 from control_plane.config.model.base import LIST, WORD, Named, Some, Unique, shapes
 from control_plane.config.model.identity import Auth, Require
-from control_plane.config.model.limits import Limit
+from control_plane.config.model.limits import Limits
 from control_plane.config.model.matches import Match
+from control_plane.config.model.metering import Metering
 from control_plane.config.model.retries import Retries
 from control_plane.config.model.shaping import AdaptiveConcurrency, Bandwidth, Cache, Cors, Fault
 from control_plane.config.values.base import Mistake
@@ -56,12 +57,17 @@ class Route(Named):
     allow_ips: Annotated[tuple[Network, ...], Some, Unique] = Field(
         (), description="networks whose clients may call; 403 for others; all where empty"
     )
-    limits: tuple[Limit, ...] = Field(
-        (), description="limits beside those of the plan; `redirect` and `respond` are never counted, by a plan neither"
+    limits: Limits = Field(
+        (),
+        description="limits beside those of the plan, or `unlimited`: no rule of a plan, consumer or tenant counts it; "
+        "`redirect` and `respond` are never counted",
     )
+    usage: Name | None = Field(None, description="what a call counts as in quotas, beside `requests`")
     cost: Annotated[int, Between(1, 1_000_000)] = Field(
-        1, description="how many requests a call counts as, in all limits"
+        1,
+        description="how many requests a call counts as, in all limits and quotas but those of calls under way",
     )
+    tokens: Metering | None = Field(None, description="counts the tokens of its calls, which POST JSON")
     cors: Cors | None = Field(None, description="which web pages may call it; browsers refuse others")
     request_headers: HeaderChanges = Field(HeaderChanges(), description="changes before the upstream sees the request")
     response_headers: HeaderChanges = Field(HeaderChanges(), description="changes before the client sees the answer")
@@ -100,6 +106,11 @@ class Route(Named):
                 "`rewrite` and `rewrite_regex` both replace the path", "keep one of them", at=("rewrite_regex",)
             )
         return self
+
+    @property
+    def exempt(self) -> bool:
+        """Whether nothing counts its calls."""
+        return isinstance(self.limits, str)
 
     @property
     def upstreams(self) -> tuple[str, ...]:

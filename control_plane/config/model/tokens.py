@@ -1,6 +1,6 @@
 """Tokens that the gateway itself issues for API keys."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -40,4 +40,7 @@ class Tokens(Model):
     lifetime: TokenLifetime = Field(LONGEST_LIFETIME, description="how long a token is good, whole seconds; at most 5m")
     listeners: Annotated[tuple[Name, ...], Unique] = Field(
         (), description="the listeners that have the endpoints; without it, all that serve routes"
+    )
+    enforce: Literal["service", "envoy"] = Field(
+        "service", description="`envoy`: Envoy verifies the tokens itself, and asks the authorizer about the others"
     )

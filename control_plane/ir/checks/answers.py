@@ -6,7 +6,6 @@ from control_plane.config import model as config
 from control_plane.config.errors import Path, Problem
 from control_plane.config.values import written_duration
 from control_plane.ir.routes import DEFAULT_TIMEOUT, host_of
-from control_plane.ir.rules import accepted, plan_scopes
 
 # Keys that act on the way to an upstream, beside those of shaping.py. Envoy answers before it reads a body, counts or
 # waits.
@@ -48,9 +47,6 @@ def _try_problems(route: config.Route, source: config.Config, path: Path) -> Ite
 
 def _idle_keys(route: config.Route, source: config.Config, path: Path) -> Iterator[Problem]:
     """Keys that would never act."""
-    plans = accepted(route, source) and plan_scopes(source)
-    if "cost" in route.model_fields_set and not route.limits and not plans:
-        yield Problem((*path, "cost"), "no limit counts what a call costs", "write `limits`, or drop it")
     speaks = {source.upstreams[name].protocol for name in route.upstreams}
     if route.websocket and "http2" in speaks:
         message = "a WebSocket is a matter of HTTP/1.1, and the upstream speaks HTTP/2"

@@ -6,6 +6,7 @@ from itertools import chain
 from control_plane.config import model as config
 from control_plane.config.errors import Path, Problem
 from control_plane.ir.checks.headers import OF_THE_CONNECTION, is_ours
+from control_plane.ir.ledger import reading_usage
 from control_plane.ir.rules import accepted
 from service_kit.contract import CREDENTIAL_API_KEY
 
@@ -26,8 +27,8 @@ def declared_keys(source: config.Config) -> Iterator[tuple[Path, config.Consumer
 
 
 def accepts_api_keys(source: config.Config) -> bool:
-    """Whether some route does, or the endpoint that gives tokens for them."""
-    if source.identity.tokens is not None:
+    """Whether some route does, the endpoint that gives tokens for them, or that of usage."""
+    if source.identity.tokens is not None or CREDENTIAL_API_KEY in reading_usage(source):
         return True
     return any(CREDENTIAL_API_KEY in (accepted(route, source) or ()) for route in source.routes)
 

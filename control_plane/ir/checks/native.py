@@ -1,12 +1,13 @@
 """Issuers whose tokens Envoy shall judge although it could not judge them as the authorizer does."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from control_plane.config import model as config
 from control_plane.config.errors import Path, Problem
 from control_plane.ir import model as ir
 from control_plane.ir.identity import api_keys
-from control_plane.ir.rules import accepted, dimensions
+from control_plane.ir.limits import dimensions, owners
+from control_plane.ir.rules import accepted
 
 OTHERWISE = "write `enforce: service`"
 
@@ -18,7 +19,13 @@ def native_problems(source: config.Config) -> Iterator[Problem]:
             path: Path = ("identity", "jwt", index)
             yield from _key_problems(issuer, path)
             yield from _consumer_problems(source, issuer, path)
-            yield from _forward_problems(source, issuer, path)
+            if not issuer.forward:
+                cure = f"write the same `forward` for all, or {OTHERWISE}"
+                yield from _forward_problems(source, (*path, "enforce"), "this issuer's", cure)
+    tokens = source.identity.tokens
+    if tokens is not None and tokens.enforce == "envoy":
+        cure = f"write `forward: false` there, or {OTHERWISE}"
+        yield from _forward_problems(source, ("identity", "tokens", "enforce"), "the gateway's own", cure)
 
 
 def _key_problems(issuer: config.JwtIssuer, path: Path) -> Iterator[Problem]:
@@ -47,22 +54,21 @@ def _consumer_problems(source: config.Config, issuer: config.JwtIssuer, path: Pa
 
 
 def _counting_consumers(source: config.Config) -> Iterator[str]:
-    for name, plan in source.plans.items():
-        if _by_consumer(plan.limits):
-            yield f"plan {name!r}"
+    """But for declared consumers: their subjects are known."""
+    for owner in owners(source):
+        if owner.path[0] != "consumers" and _by_consumer((*owner.limits, *owner.quotas)):
+            yield owner.name
     for route in source.routes:
-        if "jwt" in (accepted(route, source) or ()) and _by_consumer(route.limits):
+        if "jwt" in (accepted(route, source) or ()) and _by_consumer(config.listed(route.limits)):
             yield f"route {route.name!r}"
 
 
-def _by_consumer(limits: tuple[config.Limit, ...]) -> bool:
-    return any(ir.Dimension.CONSUMER in dimensions(limit) for limit in limits)
+def _by_consumer(rules: Iterable[config.Limit | config.Quota]) -> bool:
+    return any(ir.Dimension.CONSUMER in dimensions(rule) for rule in rules)
 
 
-def _forward_problems(source: config.Config, issuer: config.JwtIssuer, path: Path) -> Iterator[Problem]:
+def _forward_problems(source: config.Config, path: Path, whose: str, cure: str) -> Iterator[Problem]:
     """Envoy removes what stands in `authorization`, whatever it is."""
-    if issuer.forward:
-        return
     identity = source.identity
     forwarded = [item.name for item in identity.jwt if item.forward]
     forwarded += [item.name for item in identity.bearer_tokens if item.forward]
@@ -70,7 +76,7 @@ def _forward_problems(source: config.Config, issuer: config.JwtIssuer, path: Pat
         forwarded.append("api_keys")
     if forwarded:
         yield Problem(
-            (*path, "enforce"),
-            f"Envoy would remove the credentials of {forwarded[0]!r} with this issuer's, and those are forwarded",
-            f"write the same `forward` for all, or {OTHERWISE}",
+            path,
+            f"Envoy would remove the credentials of {forwarded[0]!r} with {whose}, and those are forwarded",
+            cure,
         )

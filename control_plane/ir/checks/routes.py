@@ -7,12 +7,10 @@ from control_plane.config.errors import Path, Problem, did_you_mean
 from control_plane.ir import model as ir
 from control_plane.ir.checks.answers import answer_problems
 from control_plane.ir.checks.headers import header_problems
-from control_plane.ir.checks.limits import repeated_limits
 from control_plane.ir.checks.paths import path_problems
 from control_plane.ir.overlap import indistinct
-from control_plane.ir.rules import accepted, dimensions
+from control_plane.ir.rules import accepted
 
-IDENTITY_DIMENSIONS = frozenset({ir.Dimension.SUBJECT, ir.Dimension.TENANT, ir.Dimension.CONSUMER})
 # Paths that Envoy itself answers on every listener.
 RESERVED_PATHS = ("/health", "/readyz")
 
@@ -34,7 +32,6 @@ def route_problems(source: config.Config, route: config.Route, path: Path) -> It
     if route.websocket and "body_limit" in route.model_fields_set:
         yield Problem((*path, "body_limit"), "what crosses a WebSocket is not counted", "drop it, or `websocket`")
     yield from _auth_problems(source, route, path)
-    yield from repeated_limits(route.limits, (*path, "limits"))
 
 
 def _unknown_upstreams(source: config.Config, route: config.Route, path: Path) -> Iterator[Problem]:
@@ -75,14 +72,6 @@ def _auth_problems(source: config.Config, route: config.Route, path: Path) -> It
     if route.require.scopes or route.require.roles or route.require.plans:
         known_here = "plans" if route.require.plans else "scopes and no roles"
         yield Problem((*path, "require"), f"a public route knows no {known_here}", "write `auth`, or drop `require`")
-    for index, limit in enumerate(route.limits):
-        if unknown := IDENTITY_DIMENSIONS.intersection(dimensions(limit)):
-            names = ", ".join(sorted(dimension.value for dimension in unknown))
-            yield Problem(
-                (*path, "limits", index),
-                f"a public route knows no {names} to count by",
-                "write `per: ip` or `per: route`",
-            )
 
 
 def clashes(routes: Iterable[ir.Route], source: config.Config) -> Iterator[Problem]:

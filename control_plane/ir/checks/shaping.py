@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from control_plane.config import model as config
 from control_plane.config.errors import Path, Problem
-from control_plane.ir.rules import PERIOD_NAMES, accepted
 
 # Keys that shape what goes to an upstream and comes from it, and do nothing where the gateway answers by itself.
 OF_UPSTREAMS = ("cors", "request_body", "bandwidth", "fault", "adaptive_concurrency", "cache")
@@ -17,11 +16,10 @@ CONTRADICTIONS = (
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def shaping_problems(source: config.Config, route: config.Route, path: Path) -> Iterator[Problem]:
+def shaping_problems(route: config.Route, path: Path) -> Iterator[Problem]:
     """What keeps the traffic of a route from being shaped as written."""
     yield from _without_upstream(route, path)
     yield from _contradictions(route, path)
-    yield from _cost_problems(source, route, path)
 
 
 def _without_upstream(route: config.Route, path: Path) -> Iterator[Problem]:
@@ -43,19 +41,3 @@ def _contradictions(route: config.Route, path: Path) -> Iterator[Problem]:
             f"no body comes with {' or '.join(route.match.methods)}",
             "name methods that have one",
         )
-
-
-def _cost_problems(source: config.Config, route: config.Route, path: Path) -> Iterator[Problem]:
-    limits = [("its own limit", limit) for limit in route.limits]
-    if accepted(route, source):
-        limits += [
-            (f"the limit of plan {name!r}", limit) for name, plan in source.plans.items() for limit in plan.limits
-        ]
-    for owner, limit in limits:
-        if route.cost > limit.requests.requests:
-            period = PERIOD_NAMES[limit.requests.period_seconds]
-            yield Problem(
-                (*path, "cost"),
-                f"a call counts as {route.cost}, and {owner} admits {limit.requests.requests} a {period}",
-                "lower it, or raise the limit: no call would pass",
-            )

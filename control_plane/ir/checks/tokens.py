@@ -37,7 +37,7 @@ def endpoint_problems(source: config.Config, route: config.Route, path: Path) ->
     if source.identity.tokens is None:
         return
     match = path_match(route.match)
-    taken = next((endpoint for endpoint in PATHS if _is_meant_for(match, endpoint)), None)
+    taken = next((endpoint for endpoint in PATHS if is_meant_for(match, endpoint)), None)
     if taken is not None:
         key = "path_regex" if match.kind is PathKind.REGEX else "path"
         yield Problem(
@@ -47,7 +47,7 @@ def endpoint_problems(source: config.Config, route: config.Route, path: Path) ->
         )
 
 
-def _is_meant_for(match: PathMatch, endpoint: str) -> bool:
+def is_meant_for(match: PathMatch, endpoint: str) -> bool:
     """Whether it takes the endpoint; what begins with a variable, or takes everything, is not meant for it."""
     if match.kind is PathKind.REGEX:
         return re2.fullmatch(match.text, endpoint) is not None

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from control_plane.ir.model.identity import ApiKey, ApiKeys, BearerToken, Consumer, JwtIssuer, Mtls, Tokens
-from control_plane.ir.model.limits import Plan
+from control_plane.ir.model.ledger import Ledger
+from control_plane.ir.model.limits import Plan, Tenant
 from control_plane.ir.model.listeners import Listener
 from control_plane.ir.model.routes import Route
 from control_plane.ir.model.upstreams import Upstream
@@ -21,11 +22,14 @@ class Gateway:
     plans: tuple[Plan, ...]
     consumers: tuple[Consumer, ...]
     default_plan: str | None
+    tenants: tuple[Tenant, ...] = ()
     # None where no route accepts API keys.
     api_keys: ApiKeys | None = None
     declared_keys: tuple[ApiKey, ...] = ()
     mtls: Mtls | None = None
     # None where the gateway issues none.
     tokens: Tokens | None = None
+    # None where consumers do not read their usage.
+    ledger: Ledger | None = None
     # The authorities of this system, as PEM; empty where no upstream is verified by them.
     system_ca: str = ""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from control_plane.ir.model.limits import OwnRules
 from control_plane.ir.model.secret import Secret
 
 
@@ -60,9 +61,13 @@ class JwtIssuer:
 
 @dataclass(frozen=True)
 class NativeIssuer:
-    """An issuer whose tokens Envoy judges: its mark (see `ir.native`), and the claims with permissions."""
+    """An issuer whose tokens Envoy judges: its mark (see `ir.native`), and the claims with permissions.
+
+    `kept` is where Envoy keeps what its tokens say.
+    """
 
     mark: str
+    kept: str
     scopes: str
     roles: str
     plan: str | None
@@ -113,6 +118,8 @@ class Tokens:
     audiences: tuple[str, ...]
     lifetime: int
     listeners: tuple[str, ...]
+    # Whether Envoy judges them itself, where it can.
+    native: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,8 +158,9 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class Consumer:
-    """A declared person or system."""
+    """A declared person or system; `own` are rules in place of its plan's."""
 
     name: str
     tenant: str | None
     plan: str | None
+    own: OwnRules | None = None

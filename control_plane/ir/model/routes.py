@@ -5,6 +5,7 @@ from enum import Enum
 
 from control_plane.ir.model.identity import Demand, Native
 from control_plane.ir.model.limits import Limit
+from control_plane.ir.model.metering import Metering
 from control_plane.ir.model.shaping import AdaptiveConcurrency, Bandwidth, Cors, Fault
 
 
@@ -190,10 +191,18 @@ class Route:
     # No request passes on: the companion of a route with rules for pages, whose preflights are answered before.
     nobody: bool = False
     limits: tuple[Limit, ...] = ()
-    # Whether limits may apply, its own or a plan's: those of the fleet, and those that each Envoy keeps.
+    # No rule of a plan, consumer or tenant counts its calls.
+    exempt: bool = False
+    # Whether rules may apply, its own or a caller's: those of the fleet, and those that each Envoy keeps.
     asks_limiter: bool = False
     limited_here: bool = False
+    # Whether a call takes something that its end gives back or corrects: it is metered, or calls under way are counted.
+    holds: bool = False
     cost: int = 1
+    # What a call counts as, beside "requests"; empty: nothing else.
+    usage: str = ""
+    # None: nobody counts its tokens.
+    tokens: Metering | None = None
     request_headers: HeaderChanges = NO_CHANGES
     response_headers: HeaderChanges = NO_CHANGES
     # A JSON object that is merged into the request's; empty text: the body passes untouched.

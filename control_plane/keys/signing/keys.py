@@ -5,7 +5,7 @@ While the database is away, what was told goes on signing.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Final
@@ -31,19 +31,29 @@ LOOK_AGAIN: Final = 5.0
 
 # From the ring that is kept to the one that there is to be.
 Change = Callable[[Ring], Ring]
+# Told the names of keys that were made because it was time.
+Turned = Callable[[Sequence[str]], None]
 
 
 class SigningKeys:
     """The ring of one gateway. While no configuration asks for tokens, it is told to be empty."""
 
     def __init__(
-        self, distribution: Distribution, *, clock: Clock, log: Logger, random_bytes: RandomBytes, has_endpoint: bool
+        self,
+        distribution: Distribution,
+        *,
+        clock: Clock,
+        log: Logger,
+        random_bytes: RandomBytes,
+        has_endpoint: bool,
+        turned: Turned = lambda _: None,
     ) -> None:
         self._distribution = distribution
         self._clock = clock
         self._log = log
         self._random_bytes = random_bytes
         self._has_endpoint = has_endpoint
+        self._turned = turned
         self._kept: tuple[Identities, bytes] | None = None
         self._is_wanted = False
         self._look = asyncio.Event()
@@ -101,7 +111,17 @@ class SigningKeys:
             self._reachable = True
 
     async def _turn(self) -> Ring:
-        return await self._step(lambda ring: turned(ring, self._clock.now(), self._make))
+        made: list[str] = []
+
+        def make(signs_from: int) -> SigningKey:
+            key = self._make(signs_from)
+            made.append(key.id)
+            return key
+
+        ring = await self._step(lambda before: turned(before, self._clock.now(), make))
+        if made:
+            self._turned(made)
+        return ring
 
     async def _step(self, change: Change) -> Ring:
         if self._kept is None:

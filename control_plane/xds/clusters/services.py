@@ -27,6 +27,8 @@ HEALTH_INTERVAL = Duration(seconds=1)
 MAX_REQUESTS = 16_384
 # Requests for tokens and for what verifies them.
 MOST_TOKEN_REQUESTS = 256
+# Questions of consumers for their usage.
+MOST_USAGE_REQUESTS = 32
 # Shorter than that of the other side, which would close a connection under a request.
 IDLE_TIMEOUT = Duration(seconds=2)
 # An endpoint that is not known to be healthy gets nothing: no panic routing to services that decide.
@@ -41,13 +43,20 @@ def service_clusters(wiring: Wiring) -> Iterator[cluster_pb.Cluster]:
 
 def oauth_cluster(endpoint: UnixEndpoint) -> cluster_pb.Cluster:
     """The authorizer's endpoints over HTTP. A token costs a signature: few at once, so that decisions are not late."""
-    cluster = cluster_pb.Cluster(
-        name=names.OAUTH_CLUSTER, type=cluster_pb.Cluster.STATIC, connect_timeout=CONNECT_TIMEOUT
-    )
+    return _over_http(names.OAUTH_CLUSTER, endpoint, MOST_TOKEN_REQUESTS)
+
+
+def usage_cluster(endpoint: UnixEndpoint) -> cluster_pb.Cluster:
+    """The ledger's endpoint for consumers: few at once, since each is a question to a database."""
+    return _over_http(names.USAGE_CLUSTER, endpoint, MOST_USAGE_REQUESTS)
+
+
+def _over_http(name: str, endpoint: UnixEndpoint, most: int) -> cluster_pb.Cluster:
+    cluster = cluster_pb.Cluster(name=name, type=cluster_pb.Cluster.STATIC, connect_timeout=CONNECT_TIMEOUT)
     bounds = cluster.circuit_breakers.thresholds.add()
-    bounds.max_connections.value = MOST_TOKEN_REQUESTS
-    bounds.max_pending_requests.value = MOST_TOKEN_REQUESTS
-    bounds.max_requests.value = MOST_TOKEN_REQUESTS
+    bounds.max_connections.value = most
+    bounds.max_pending_requests.value = most
+    bounds.max_requests.value = most
     options = http_options_pb.HttpProtocolOptions()
     options.explicit_http_config.http_protocol_options.SetInParent()
     options.common_http_protocol_options.idle_timeout.CopyFrom(IDLE_TIMEOUT)

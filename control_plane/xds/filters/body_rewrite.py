@@ -22,6 +22,7 @@ from google.protobuf.any_pb2 import Any as ProtoAny
 
 from control_plane.ir.model import Gateway, Route
 from control_plane.xds import names
+from control_plane.xds.filters.metering import demand
 from control_plane.xds.filters.per_route import PerRoute
 from control_plane.xds.packing import packed
 from service_kit import contract
@@ -48,18 +49,30 @@ def filters(_gateway: Gateway) -> tuple[HttpFilter, ...]:
 
 def per_route(route: Route | None) -> PerRoute:
     """What is merged into the body, and the guard."""
-    if route is None or not route.body_merge:
+    if route is None or not rewrites(route):
         return {}
-    return {names.BODY_REWRITE: _merged(route.body_merge), names.BODY_GUARD: GUARD}
+    return {names.BODY_REWRITE: _merged(route), names.BODY_GUARD: GUARD}
 
 
-def _merged(text: str) -> ProtoAny:
+def rewrites(route: Route) -> bool:
+    """Whether the upstream gets another body: what the configuration writes into it, or what was counted."""
+    return bool(route.body_merge) or route.tokens is not None
+
+
+def _merged(route: Route) -> ProtoAny:
     mark = base_pb.HeaderValueOption(
         header=base_pb.HeaderValue(key=MARK, value=REWRITTEN),
         append_action=base_pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
     )
     body = transform_pb.BodyTransformation(action=transform_pb.BodyTransformation.MERGE)
-    body.body_format.json_format.update(_literal(json.loads(text)))
+    # Also where nothing is written: a body that has been read is marked.
+    body.body_format.json_format.SetInParent()
+    if route.body_merge:
+        body.body_format.json_format.update(_literal(json.loads(route.body_merge)))
+    if route.tokens is not None:
+        body.body_format.json_format.update(demand.merged(route.tokens))
+        # What is left to the client is no key of the merge.
+        body.body_format.omit_empty_values = True
     rewrite = transform_pb.Transformation(
         headers_mutations=[mutation_pb.HeaderMutation(append=mark)], body_transformation=body
     )

@@ -30,9 +30,12 @@ from control_plane.xds.filters import (
     ratelimit,
     router,
 )
-from control_plane.xds.filters.native import grant, passage, token, verified
+from control_plane.xds.filters.metering import bodies, guard, spellings, streams
+from control_plane.xds.filters.native import grant, own, passage, token, verified
 from control_plane.xds.filters.per_route import PerRoute
 from service_kit import contract
+
+ACCEPT_ENCODING = "accept-encoding"
 
 
 def nothing_per_route(_route: Route | None) -> PerRoute:
@@ -72,6 +75,8 @@ FILTER_CHAIN: tuple[ChainLink | ListenerLink, ...] = (
     # in headers that only a verdict on the route completes.
     ChainLink(verified.filters, verified.per_route),
     ChainLink(token.filters, token.per_route),
+    # The same of the gateway's own tokens.
+    ChainLink(own.filters, own.per_route),
     ChainLink(grant.filters, grant.per_route),
     ChainLink(passage.identity_filters, passage.identity_per_route),
     # Who is it, and may they? On every route that does not say `auth: none`.
@@ -80,8 +85,13 @@ FILTER_CHAIN: tuple[ChainLink | ListenerLink, ...] = (
     ChainLink(passage.credential_filters, passage.credential_per_route),
     # The answer's headers become the metadata that everything behind reads.
     ChainLink(identity.filters),
+    # The numbers of a call whose tokens are counted; reading them makes Envoy choose the route anew.
+    ChainLink(bodies.filters, bodies.per_route),
+    ChainLink(spellings.filters, spellings.per_route),
     # Behind every filter that could make Envoy choose another route: it may be served only under its own profile.
     ChainLink(profile_guard.filters, profile_guard.per_route),
+    # Numbers that are none: refused before anybody is asked about them.
+    ChainLink(guard.filters, guard.per_route),
     # What this Envoy refuses by itself costs no call, and takes nothing from the limits of the fleet.
     ChainLink(instance_limits.filters, instance_limits.per_route),
     # Only calls that will be made are counted.
@@ -94,6 +104,8 @@ FILTER_CHAIN: tuple[ChainLink | ListenerLink, ...] = (
     ChainLink(adaptive_concurrency.filters, adaptive_concurrency.per_route),
     # Only bodies that go on, and as they go on.
     ChainLink(bandwidth.filters, bandwidth.per_route),
+    # What a stream says that it came to, as the upstream sent it.
+    ChainLink(streams.filters, streams.per_route),
     # The last: filters behind it do not run on a hit.
     ChainLink(cache.filters, cache.per_route),
     ChainLink(router.filters),
@@ -123,5 +135,7 @@ def speak(built: route_pb.Route, route: Route | None) -> None:
 
 def internal_headers(route: Route) -> list[str]:
     """Headers between filters, which no upstream gets: of the identity, upstreams get all but the profile."""
-    marks = [body_rewrite.MARK] if route.body_merge else []
-    return [contract.identity_header("profile"), *marks]
+    marks = [body_rewrite.MARK] if body_rewrite.rewrites(route) else []
+    # Nothing could be read of an answer that is compressed.
+    encodings = [] if route.tokens is None else [ACCEPT_ENCODING]
+    return [contract.identity_header("profile"), *marks, *encodings]

@@ -21,7 +21,7 @@ from envoy_data_plane.envoy.type.v3 import HttpStatus, StatusCode
 from envoy_data_plane.google.protobuf import Any
 
 from control_plane.ir.model import ApiKeys, Demand, Gateway, Route
-from control_plane.ir.native import native_marks
+from control_plane.ir.native import envoy_judges
 from control_plane.xds import names
 from control_plane.xds.filters.native.grant import GRANTED
 from control_plane.xds.filters.native.matching import VERDICTS
@@ -41,7 +41,7 @@ def filters(gateway: Gateway) -> tuple[HttpFilter, ...]:
         transport_api_version=ApiVersion.V3,
         grpc_service=GrpcService(envoy_grpc=GrpcServiceEnvoyGrpc(cluster_name=names.AUTHZ_CLUSTER), timeout=TIMEOUT),
         failure_mode_allow=False,
-        filter_enabled_metadata=not_granted() if native_marks(gateway) else None,
+        filter_enabled_metadata=not_granted() if envoy_judges(gateway) else None,
         clear_route_cache=False,
         status_on_error=HttpStatus(code=StatusCode.ServiceUnavailable),
         validate_mutations=True,

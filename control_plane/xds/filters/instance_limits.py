@@ -9,10 +9,9 @@ identity does not have counts as "-".
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from envoy.config.core.v3 import base_pb2 as base_pb
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 
-from control_plane.ir.model import Dimension, Gateway, Limit, Route
+from control_plane.ir.model import Dimension, Gateway, Limit, Mode, Route
 from control_plane.xds import names
 from control_plane.xds.filters.per_route import ON, PerRoute
 from control_plane.xds.packing import JsonValue, typed_struct
@@ -24,6 +23,8 @@ TYPE = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 REMEMBERED = 10_000
 ALWAYS: JsonValue = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
 PERIOD, ROUTE, PLAN = "period", "route", "plan"
+# Envoy names this one; the value is a network.
+ADDRESS = "masked_remote_address"
 
 Action = Mapping[str, JsonValue]
 
@@ -69,16 +70,6 @@ def per_route(route: Route | None) -> PerRoute:
     return {names.INSTANCE_LIMITS: ON} if route is not None and route.limited_here else {}
 
 
-def route_metadata(route: Route) -> base_pb.Metadata:
-    """What the filter reads of the route that turned it on: who it is, and what a call costs."""
-    metadata = base_pb.Metadata()
-    if route.limited_here:
-        metadata.filter_metadata[names.ROUTE_METADATA].update(
-            {names.ROUTE_METADATA_NAME: route.name, names.ROUTE_METADATA_COST: route.cost}
-        )
-    return metadata
-
-
 def _owned(gateway: Gateway) -> Iterator[_Owned]:
     owners: tuple[tuple[str, Iterable[tuple[str, tuple[Limit, ...]]]], ...] = (
         (ROUTE, ((route.name, route.limits) for route in _limited_here(gateway))),
@@ -93,7 +84,7 @@ def _limited_here(gateway: Gateway) -> Iterator[Route]:
 
 
 def _key(dimension: Dimension) -> str:
-    return contract.DESCRIPTOR_IP if dimension is Dimension.IP else dimension.value
+    return ADDRESS if dimension is Dimension.IP else dimension.value
 
 
 def _bucket(item: _Owned) -> JsonValue:
@@ -103,11 +94,12 @@ def _bucket(item: _Owned) -> JsonValue:
     ]
     # An entry without a value stands for a bucket for each value.
     entries += [{"key": key} for key in item.counted]
-    requests = item.limit.requests
+    amount = item.limit.amount
     bucket: JsonValue = {
-        "max_tokens": requests, "tokens_per_fill": requests, "fill_interval": f"{item.limit.period}s",
+        "max_tokens": amount, "tokens_per_fill": amount, "fill_interval": f"{item.limit.period}s",
     }  # fmt: skip
-    return {"entries": entries, "token_bucket": bucket}
+    reported: dict[str, JsonValue] = {"shadow_mode": True} if item.limit.mode is Mode.REPORT else {}
+    return {"entries": entries, "token_bucket": bucket, **reported}
 
 
 def _rate_limit(period: str, kind: str, counted: tuple[str, ...]) -> JsonValue:
@@ -119,9 +111,9 @@ def _rate_limit(period: str, kind: str, counted: tuple[str, ...]) -> JsonValue:
 
 
 def _action(key: str) -> JsonValue:
-    if key == contract.DESCRIPTOR_IP:
+    if key == ADDRESS:
         # A host has a whole /64 to call from.
-        return {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}
+        return {ADDRESS: {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}
     if key == ROUTE:
         place: JsonValue = {"key": names.ROUTE_METADATA, "path": [{"key": names.ROUTE_METADATA_NAME}]}
         return {"metadata": {"descriptor_key": key, "metadata_key": place, "source": "ROUTE_ENTRY"}}

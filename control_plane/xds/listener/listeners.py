@@ -13,6 +13,7 @@ from control_plane.config.model import DEFAULT_BODY_LIMIT
 from control_plane.config.values import LARGEST_BODY_LIMIT
 from control_plane.ir.model import Gateway, Route
 from control_plane.ir.model import Listener as ListenerIR
+from control_plane.ir.native import own_tokens
 from control_plane.xds import names
 from control_plane.xds.listener import quic, tls
 from control_plane.xds.listener.client_address import chain_match, peers
@@ -31,6 +32,7 @@ def shown_to_listeners(gateway: Gateway) -> Gateway:
     Listeners are made of this one, so what is left out here is out of their reach.
     """
     native = any(issuer.native for issuer in gateway.jwt)
+    judged = native or own_tokens(gateway) is not None
     return Gateway(
         listeners=gateway.listeners,
         upstreams=tuple(upstream for upstream in gateway.upstreams if upstream.required),
@@ -39,10 +41,11 @@ def shown_to_listeners(gateway: Gateway) -> Gateway:
         bearer_tokens=(),
         plans=gateway.plans,
         consumers=gateway.consumers if native else (),
-        default_plan=gateway.default_plan if native else None,
+        default_plan=gateway.default_plan if judged else None,
         api_keys=gateway.api_keys,
         mtls=gateway.mtls,
         tokens=gateway.tokens,
+        ledger=gateway.ledger,
     )
 
 
@@ -54,6 +57,7 @@ def _has_filters(route: Route) -> bool:
         or route.fault is not None
         or route.adaptive_concurrency is not None
         or route.cached
+        or route.tokens is not None
         or (route.body_limit != DEFAULT_BODY_LIMIT and route.bounded)
         or any(limit.local for limit in route.limits)
     )

@@ -16,9 +16,9 @@ from control_plane.reuse import Reused
 from control_plane.xds import names
 from control_plane.xds.fields import field
 from control_plane.xds.filters.chain import speak
-from control_plane.xds.filters.instance_limits import route_metadata
 from control_plane.xds.packing import serialized
 from control_plane.xds.preflight import with_preflights
+from control_plane.xds.routes.about import route_metadata
 from control_plane.xds.routes.answers import direct_response, redirect
 from control_plane.xds.routes.forward import forward
 from control_plane.xds.routes.headers import change_headers
@@ -125,6 +125,7 @@ def _route(route: Route) -> route_pb.Route:
             built.direct_response.CopyFrom(direct_response(route.action))
     change_headers(built, route)
     speak(built, route)
-    if route.limited_here:
-        built.metadata.CopyFrom(route_metadata(route))
+    about = route_metadata(route)
+    if about.filter_metadata:
+        built.metadata.CopyFrom(about)
     return built

@@ -115,3 +115,12 @@ def test_limits_count_the_client_that_was_found(front: Front):
 
     assert statuses == {"203.0.113.1": [200, 200, 429], "203.0.113.2": [200, 200, 429]}
     assert spoofing == [200, 200, 429]
+
+
+def test_limits_count_one_address_however_it_is_written(front: Front):
+    def statuses(*clients: str) -> list[int]:
+        return [ask(front, PROXY, *forwarded(client), path="/limited").status_code for client in clients]
+
+    assert statuses("203.0.113.3", "::ffff:203.0.113.3", "::ffff:cb00:7103") == [200, 200, 429]
+    assert statuses("::ffff:203.0.113.4") == [200]
+    assert statuses("2001:db9::1", "2001:db9::2", "2001:db9::3", "2001:db9:0:1::1") == [200, 200, 429, 200]

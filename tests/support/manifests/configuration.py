@@ -15,6 +15,8 @@ from ratelimit_service.main import parsed_settings as ratelimit_settings
 from tests.support.manifests.documents import Check, Manifests, Pod, containers
 from tollgate_cli.container.__main__ import parsed as container_settings
 from tollgate_cli.container.health import URL_VARIABLE
+from tollgate_cli.usage import LEDGER_VARIABLE
+from usage_ledger.main import parsed_settings as ledger_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 PARSERS: Mapping[str, Callable[[Sequence[str], Mapping[str, str]], object]] = {
@@ -22,11 +24,13 @@ PARSERS: Mapping[str, Callable[[Sequence[str], Mapping[str, str]], object]] = {
     "control_plane": control_plane_settings,
     "ratelimit_service": ratelimit_settings,
     "tollgate_cli.container": container_settings,
+    "usage_ledger": ledger_settings,
 }
 ENTRYPOINTS = {"tollgate-envoy": ("python3", "-m", "tollgate_cli.container")}
 SETTING = re.compile(r'\bsetting\("--([a-z-]+)"')
 SOURCES = ("service_kit/settings.py", "tollgate_cli/container/__main__.py", "control_plane/settings.py",
-           "authz_service/main.py", "ratelimit_service/main.py")  # fmt: skip
+           "authz_service/main.py", "ratelimit_service/main.py", "ratelimit_service/store_settings.py",
+           "usage_ledger/main.py")  # fmt: skip
 # Stands for every Secret: whatever is long enough to be one.
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -34,13 +38,15 @@ SECRET = "0123456789abcdef0123456789abcdef"
 def known_variables() -> frozenset[str]:
     """The variables that are settings of a process."""
     flags = (flag for source in SOURCES for flag in SETTING.findall((ROOT / source).read_text()))
-    return frozenset({URL_VARIABLE, *("TOLLGATE_" + flag.upper().replace("-", "_") for flag in flags)})
+    return frozenset({URL_VARIABLE, LEDGER_VARIABLE, *("TOLLGATE_" + flag.upper().replace("-", "_") for flag in flags)})
 
 
 def environ(container: Mapping[str, Any]) -> dict[str, str]:
-    """The variables of a container, where a Secret has a value of enough bytes."""
+    """The variables of a container, where a Secret has a value of enough bytes, and nothing that is optional."""
     found: dict[str, str] = {}
     for variable in container.get("env", []):
+        if variable.get("valueFrom", {}).get("secretKeyRef", {}).get("optional"):
+            continue
         value = str(variable.get("value", SECRET))
         found[variable["name"]] = re.sub(r"\$\((\w+)\)", lambda matched: found.get(matched[1], matched[0]), value)
     return found

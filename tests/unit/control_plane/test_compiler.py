@@ -17,7 +17,8 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from control_plane.compile import Checked, Compiler, compile_file, snapshots
+from control_plane.checked import Checked
+from control_plane.compile import Compiler, compile_file, snapshots
 from control_plane.config.errors import InvalidConfig
 from control_plane.ir.model import Gateway
 from control_plane.snapshot import Release, Snapshot
@@ -57,6 +58,11 @@ CHANGES: tuple[Mapping[str, Any], ...] = (
     {"auth": "none"},
     {"limits": [{"requests": "5/minute", "per": "ip"}]},
     {"limits": [{"requests": "5/second", "per": "ip", "scope": "instance"}]},
+    {"limits": [{"concurrent": 5, "per": "ip"}, {"requests": "5/day", "mode": "report"}]},
+    {"limits": "unlimited"},
+    {"usage": "email"},
+    {"tokens": {"api": "chat", "most": 5}},
+    {"tokens": {"api": "ollama"}, "limits": [{"tokens": "9000/minute", "per": "ip"}]},
     {"cost": 50},
     {"cost": 1},
     {"cost": True},
@@ -261,11 +267,42 @@ def first(files: Files) -> dict[str, Any]:
 
 
 SPLIT = [{"name": "email", "weight": 1}, {"name": "chat", "weight": 2}]
+
+
+def without_limits(files: Files) -> None:
+    files["00.yaml"]["plans"]["free"].update(limits="unlimited")
+
+
 DEPENDENCIES = [
     pytest.param(
         lambda files: files["10.yaml"]["routes"][1].update(cost=50, limits=[]),
         lambda files: files["00.yaml"]["plans"]["free"].update(limits=[{"requests": "30/minute"}]),
         id="a plan that admits fewer requests than a call costs",
+    ),
+    pytest.param(
+        lambda files: files["10.yaml"]["routes"][1].update(cost=50, limits=[]),
+        lambda files: files["00.yaml"]["plans"]["free"].update(quotas=[{"usage": "requests", "amount": "30/day"}]),
+        id="a quota that admits fewer requests than a call costs",
+    ),
+    pytest.param(
+        lambda files: files["10.yaml"]["routes"][1].update(usage="email", limits=[]) or without_limits(files),
+        lambda files: files["00.yaml"]["plans"]["free"].update(quotas=[{"usage": "email", "amount": "30/day"}]),
+        id="a quota of what the route counts as",
+    ),
+    pytest.param(
+        lambda files: files["10.yaml"]["routes"][1].update(limits=[]) or without_limits(files),
+        lambda files: files["00.yaml"]["consumers"][0].update(limits=[{"requests": "30/minute"}]),
+        id="a consumer's own limit",
+    ),
+    pytest.param(
+        lambda files: files["10.yaml"]["routes"][1].update(limits=[]) or without_limits(files),
+        lambda files: files["00.yaml"].update(tenants=[{"name": "t", "limits": [{"requests": "30/minute"}]}]),
+        id="a tenant's limit",
+    ),
+    pytest.param(
+        lambda _: None,
+        lambda files: files["00.yaml"]["plans"]["free"]["limits"].append({"concurrent": 5}),
+        id="calls under way that a plan limits",
     ),
     pytest.param(
         lambda files: files["10.yaml"]["routes"][1].update(limits=[]),
@@ -370,7 +407,8 @@ ROUTING = {f"{names.ROUTES_TYPE} {names.ROUTES}", f"all of {names.ROUTES_TYPE}"}
         ),
         pytest.param(
             lambda files: files["11.yaml"]["routes"][1]["limits"][0].update(requests="6/minute"),
-            {"route p1", f"{LIMIT_SET_TYPE} route/p1", f"all of {LIMIT_SET_TYPE}"},
+            # The log names the rules by which a call was judged.
+            {"route p1", f"{LIMIT_SET_TYPE} route/p1", f"all of {LIMIT_SET_TYPE}", *ROUTING},
             id="a limit",
         ),
         pytest.param(

@@ -49,6 +49,7 @@ CONFIG = config(
         route("broken", "/broken", fault={"abort": {"status": 500}}),
         route("listed", "/listed", allow_ips=["10.0.0.0/8"]),
         private("dear", "/dear", cost=5),
+        private("open", "/open", limits="unlimited"),
         private("scoped", "/scoped", require={"scopes": ["s"]}),
         route("public", "/public"),
         route("large", "/large", body_limit="16MiB"),
@@ -313,6 +314,9 @@ SWITCH = route_pb.FilterConfig(disabled=True)
             borrow("limited", names.RATELIMIT, "planned"),
             "'limited' does not ask about limits by its own name",
             id="limits-of-another-route",
+        ),
+        pytest.param(
+            borrow("open", names.RATELIMIT, "planned"), "'open' asks about limits that no policy", id="exempt"
         ),
         pytest.param(
             borrow("public", names.RATELIMIT, "planned"), "'public' asks about limits that no policy", id="no-policy"

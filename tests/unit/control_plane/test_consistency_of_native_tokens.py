@@ -24,6 +24,7 @@ from tests.support.compiled import IDENTITY, config, private, route, snapshots, 
 
 Routes = dict[str, route_pb.Route]
 Links = dict[str, hcm_pb.HttpFilter]
+TOKENS = (names.JWT_AUTHN, names.NATIVE_TOKEN, names.OWN_SIGNATURE, names.OWN_TOKEN)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +42,9 @@ def _config(folder: Path) -> dict[str, Any]:
         "keys": {"file": str(folder / "jwks.json")},
         "enforce": "envoy",
     }
+    tokens = {"issuer": "https://gateway.example.com", "audiences": ["gateway"], "enforce": "envoy"}
     return config(
-        identity={**IDENTITY, "jwt": [issuer]},
+        identity={**IDENTITY, "jwt": [issuer], "tokens": tokens},
         routes=[
             route("any", "/any", auth=["jwt"]),
             route("scoped", "/scoped", auth=["jwt", "bearer"], require={"scopes": ["a", "b"], "roles": ["c", "d"]}),
@@ -76,12 +78,16 @@ def _of_another_route(routes: Routes) -> None:
 
 
 def _where_no_token_is_accepted(routes: Routes) -> None:
-    for name in ("envoy.filters.http.jwt_authn", "rbac.native_token", "rbac.native", "tollgate.native_identity"):
+    for name in (names.OWN_SIGNATURE, names.OWN_TOKEN, names.NATIVE_GRANT, names.NATIVE_IDENTITY):
         routes["bearers"].typed_per_filter_config[name].CopyFrom(routes["any"].typed_per_filter_config[name])
 
 
-def _without(name: str) -> Callable[[Routes], None]:
-    return lambda routes: routes["any"].typed_per_filter_config.pop(name)
+def _without(*dropped: str) -> Callable[[Routes], None]:
+    def changed(routes: Routes) -> None:
+        for name in dropped:
+            routes["any"].typed_per_filter_config.pop(name)
+
+    return changed
 
 
 def _ways(grant: rbac_filter_pb.RBACPerRoute) -> Iterator[rbac_pb.Principal]:
@@ -119,7 +125,11 @@ ROUTE_CHANGES = {
     "where-no-token-is-accepted": (_where_no_token_is_accepted, "lets Envoy judge tokens, which it does not accept"),
     "without-verification": (_without(names.JWT_AUTHN), "speaks to one of the filters"),
     "without-verdict-on-the-token": (_without(names.NATIVE_TOKEN), "speaks to one of the filters"),
+    "without-verification-of-own": (_without(names.OWN_SIGNATURE), "speaks to one of the filters"),
+    "without-verdict-on-own": (_without(names.OWN_TOKEN), "speaks to one of the filters"),
+    "without-any-verdict": (_without(*TOKENS), "judges tokens and says nothing of what they need"),
     "without-grant": (_without(names.NATIVE_GRANT), "speaks to one of the filters"),
+    "without-any-grant": (_without(names.NATIVE_GRANT, names.NATIVE_IDENTITY), "judges tokens and says nothing"),
     "without-identity": (_without(names.NATIVE_IDENTITY), "speaks to one of the filters"),
     "no-look-at-the-token": (_with_grant("any", _drop(0)), "on which there is no verdict"),
     "a-scope-forgotten": (_with_grant("scoped", _drop(1)), "without asking for a"),
@@ -167,6 +177,20 @@ def _on_for_all(links: Links) -> None:
     links[names.JWT_AUTHN].disabled = False
 
 
+def _waited_for(links: Links) -> None:
+    links[names.OWN_TOKEN].config_discovery.apply_default_config_without_warming = False
+
+
+def _trusting_at_first(links: Links) -> None:
+    _granting(links)
+    links[names.OWN_TOKEN].config_discovery.default_config.CopyFrom(links[names.NATIVE_GRANT].typed_config)
+    links[names.NATIVE_GRANT].typed_config.CopyFrom(packed(rbac_filter_pb.RBAC()))
+
+
+def _with_the_listener(links: Links) -> None:
+    links[names.OWN_TOKEN].typed_config.CopyFrom(packed(rbac_filter_pb.RBAC()))
+
+
 def _taken(name: str) -> Callable[[Links], None]:
     return lambda links: links.pop(name) and None
 
@@ -177,6 +201,10 @@ CHAIN_CHANGES = {
     "granting-everywhere": (_granting, "on routes that say nothing"),
     "verifying-everywhere": (_on_for_all, "on for all routes"),
     "no-verdict-on-tokens": (_taken(names.NATIVE_TOKEN), "without the others that judge tokens"),
+    "no-verdict-on-own-tokens": (_taken(names.OWN_TOKEN), "without the others that judge tokens"),
+    "own-tokens-waited-for": (_waited_for, "beside a configuration"),
+    "own-tokens-trusted-at-first": (_trusting_at_first, "beside a configuration"),
+    "own-tokens-with-the-listener": (_with_the_listener, "beside a configuration"),
     "no-removal": (_taken(names.NATIVE_CREDENTIAL), "without the others that judge tokens"),
 }
 

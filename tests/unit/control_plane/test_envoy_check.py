@@ -2,15 +2,18 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from envoy.config.route.v3 import route_pb2 as route_configuration_pb
 
+from control_plane import compile as compiler
 from control_plane.envoy_check import RUNTIME, Verdict, envoy_verdict, static_bootstrap
 from control_plane.snapshot import Snapshot
 from control_plane.xds import names
+from tests.support import compiled as support
 from tests.support.compiled import config, route, snapshots, with_resource
 from tests.support.envoy import envoy_binary
 from tests.support.eventually import eventually
@@ -35,6 +38,18 @@ def stand_in(folder: Path, script: str) -> Path:
 
 async def test_what_is_compiled_is_accepted(compiled: Snapshot) -> None:
     assert await envoy_verdict(compiled, envoy_binary()) == Verdict(accepted=True, reason="")
+
+
+async def test_the_folder_of_the_access_log_may_be_another_hosts(tmp_path: Path) -> None:
+    """As in compose, whose control plane does not have it; and where it is there, nothing appears in it."""
+    gateway = support.compiled(CONFIG).gateway
+    for folder in (tmp_path / "nowhere", tmp_path):
+        wiring = replace(support.WIRING, access_log=str(folder / "access.log"))
+
+        verdict = await envoy_verdict(compiler.snapshots(gateway, wiring)[0], envoy_binary())
+
+        assert verdict == Verdict(accepted=True, reason="")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("file", ["bootstrap.yaml", "bootstrap-tls.yaml"])

@@ -24,6 +24,7 @@ from control_plane.xds.names import CLUSTER_TYPE
 from service_kit.clock import SystemClock
 from service_kit.endpoint import TcpEndpoint, UnixEndpoint
 from service_kit.settings import TlsFiles
+from tests.support.audit import in_folder
 from tests.support.compiled import config, private, route, written
 from tests.support.eventually import eventually
 from tests.support.fake_envoy import fake_envoy, names
@@ -68,6 +69,14 @@ def test_tokens_are_issued_on_a_socket_alone(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         settings((*NEEDED, "--oauth", "127.0.0.1:1"), {})
     assert "in the clear" in capsys.readouterr().err
+
+
+def test_quotas_are_asked_for_where_limits_are_unless_another_place_is_named() -> None:
+    elsewhere = settings((*NEEDED, "--ratelimit-admin", "unix:/q"), {})
+
+    assert settings(NEEDED, {}).ratelimit_admin == settings(NEEDED, {}).wiring.ratelimit
+    assert elsewhere.ratelimit_admin == UnixEndpoint(Path("/q"))
+    assert elsewhere.wiring.ratelimit != elsewhere.ratelimit_admin
 
 
 @pytest.mark.parametrize(
@@ -174,6 +183,23 @@ async def test_a_generated_pepper_that_cannot_be_read(folder: Path, pepper: dict
     finally:
         await made.stored.close()
         made.history.close()
+
+
+async def test_signing_keys_that_were_made_unasked_are_told_of(folder: Path) -> None:
+    written(folder, config(identity={"tokens": {"issuer": "https://gateway.example.com", "audiences": ["email"]}}))
+    chosen = settings((*command(folder)[3:], "--oauth", "unix:/o"), {})
+    made = parts(chosen, {}, SystemClock(), structlog.get_logger(), CollectorRegistry())
+    try:
+        await made.live.start()
+        (key,) = await made.stored.signing.current()
+        await made.trail.close()
+    finally:
+        await made.stored.close()
+        made.history.close()
+
+    told = in_folder(folder / "state")[-1]
+    assert (told.actor, told.action, told.object) == ("gateway", "signing_keys.rotate", "signing keys")
+    assert (told.new, told.result) == ({"made": [key.id]}, "done")
 
 
 def test_an_invalid_first_configuration_ends_it_with_the_mistakes(folder: Path) -> None:

@@ -2,11 +2,26 @@
 
 import pytest
 
-from ratelimit_service.policy import Dimension, PolicyTable, Rule
+from ratelimit_service.claims import Calendar, CalendarUnit, Failing, InFlight
+from ratelimit_service.policy import CONCURRENT, Dimension, PolicyTable, Rule, RuleSet
 from ratelimit_service.windows import Window
 from service_kit.contract import AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE
+from service_kit.metering import Prices
 from service_kit.subscription import PolicyRejected
-from tests.support.limits import IP, ROUTE, SUBJECT, limit, limit_set
+from tests.support.limits import (
+    CONSUMER,
+    IP,
+    REPORT,
+    ROUTE,
+    SUBJECT,
+    TENANT,
+    TOKENS,
+    concurrent,
+    limit,
+    limit_set,
+    metering,
+    quota,
+)
 from tollgate_pb.tollgate.policy.v1 import policy_pb2 as policy_pb
 
 NEWER_FIELD = b"\x78\x01"  # field 15 as varint true
@@ -19,18 +34,62 @@ def table_with(changed):
 
 
 def test_a_set_becomes_rules():
-    table = table_with({"route/email": limit_set(limit(30, 60, SUBJECT, IP, name="email:30"))})
+    message = limit_set(
+        limit(30, 60, SUBJECT, IP, name="email:30"),
+        concurrent(5, CONSUMER, name="at-once", mode=REPORT),
+        quota("email", 100, TENANT, name="emails", on_store_failure=policy_pb.STORE_FAILURE_LOCAL),
+        usage="email",
+        metering=metering(100_000, 300_000),
+        exempt=True,
+    )
 
-    expected = Rule("route/email", "email:30", Window(30, 60_000_000), (Dimension.SUBJECT, Dimension.IP))
-    assert table.current.of_route("email") == (expected,)
-    assert (expected.requests, expected.period_seconds) == (30, 60)
+    found = table_with({"route/email": message}).current.of_route("email")
+
+    per = (Dimension.SUBJECT, Dimension.IP)
+    assert found == RuleSet(
+        rules=(
+            Rule("route/email", "email:30", "requests", Window(30, 60_000_000), per),
+            Rule("route/email", "at-once", CONCURRENT, InFlight(5, 3_600_000_000), (Dimension.CONSUMER,), report=True),
+            Rule(
+                "route/email", "emails", "email", Calendar(100, CalendarUnit.MONTH), (Dimension.TENANT,),
+                failing=Failing.LOCAL,
+            ),
+        ),
+        usage="email",
+        prices=Prices(100_000, 300_000),
+        exempt=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("replaced", "limits", "email", "tokens"),
+    [
+        pytest.param(None, False, False, False, id="nothing"),
+        pytest.param(policy_pb.Replaced(limits=True), True, False, False, id="limits"),
+        pytest.param(policy_pb.Replaced(usages=["email"]), False, True, False, id="the-quotas-of-a-usage"),
+        pytest.param(policy_pb.Replaced(all_quotas=True), False, True, True, id="all-quotas"),
+    ],
+)
+def test_what_a_consumer_has_in_place_of_its_plan(replaced, limits, email, tokens):
+    plan = limit_set(limit(1, 1, SUBJECT), quota("email", 1, CONSUMER), quota("tokens", 1, CONSUMER))
+    current = table_with({"plan/free": plan, "consumer/acme": limit_set(replaced=replaced)}).current
+
+    found = [current.of_consumer("acme").replaced.replaces(rule) for rule in current.of_plan("free").rules]
+
+    assert found == [limits, email, tokens]
+
+
+def test_a_consumer_or_tenant_without_a_set_has_no_rules():
+    current = table_with({"consumer/acme": limit_set(limit(1, 1, CONSUMER)), "tenant/acme": limit_set()}).current
+
+    assert len(current.of_consumer("acme").rules) == 1
+    assert current.of_consumer("other") == current.of_tenant(None) == current.of_tenant("acme") == RuleSet()
 
 
 def test_an_unknown_set_differs_from_an_empty_one():
     table = table_with({"route/email": limit_set(), "plan/free": limit_set()})
 
-    assert table.current.of_route("email") == ()
-    assert table.current.of_plan("free") == ()
+    assert table.current.of_route("email") == table.current.of_plan("free") == RuleSet()
     assert table.current.of_route("free") is None
     assert table.current.of_plan("email") is None
 
@@ -40,8 +99,8 @@ def test_a_change_keeps_what_it_does_not_name():
 
     table.apply(LIMIT_SET_TYPE, {"route/b": limit_set(limit(2, 1, ROUTE))}, ["route/c"])
 
-    assert [rule.requests for rule in table.current.of_route("a")] == [1]
-    assert [rule.requests for rule in table.current.of_route("b")] == [2]
+    assert [rule.limit for rule in table.current.of_route("a").rules] == [1]
+    assert [rule.limit for rule in table.current.of_route("b").rules] == [2]
     assert table.current.of_route("c") is None
 
 
@@ -51,7 +110,7 @@ def test_a_set_in_use_does_not_change_under_the_reader():
 
     table.apply(LIMIT_SET_TYPE, {}, ["route/a"])
 
-    assert before.of_route("a") == ()
+    assert before.of_route("a") == RuleSet()
 
 
 def test_one_bad_set_refuses_the_whole_change_and_names_every_fault():
@@ -92,6 +151,32 @@ def test_one_bad_set_refuses_the_whole_change_and_names_every_fault():
             limit_set(policy_pb.Limit.FromString(limit(1, 60, IP).SerializeToString() + NEWER_FIELD)),
             "does not know",
             id="newer-limit",
+        ),
+        pytest.param("route/a", limit_set(limit(1, 60, IP, unit=0)), "unknown unit", id="no-unit"),
+        pytest.param("route/a", limit_set(limit(1, 60, IP, unit=9)), "unknown unit", id="unknown-unit"),
+        pytest.param("route/a", limit_set(limit(1, 60, IP, mode=0)), "unknown mode", id="no-mode"),
+        pytest.param("route/a", limit_set(limit(1, 60, IP, on_store_failure=9)), "store that is away", id="failure"),
+        pytest.param("route/a", limit_set(limit(1, 60, IP, unit=policy_pb.UNIT_CONCURRENT)), "by time", id="at-once"),
+        pytest.param("plan/a", limit_set(quota("", 1, IP)), "what it counts", id="no-usage"),
+        pytest.param("plan/a", limit_set(quota("email", 0, IP)), "must allow", id="nothing-of-a-quota"),
+        pytest.param("plan/a", limit_set(quota("email", 1)), "per what", id="quota-per-nothing"),
+        pytest.param("plan/a", limit_set(quota("email", 1, IP, window=0)), "unknown window", id="no-window"),
+        pytest.param("plan/a", limit_set(quota("email", 1, IP, window=9)), "unknown window", id="unknown-window"),
+        pytest.param(
+            "plan/a", limit_set(limit(1, 60, IP, name="x"), quota("email", 1, IP, name="x")), "twice", id="one-id"
+        ),
+        pytest.param("route/a", limit_set(usage="tokens"), "counts anyway", id="usage-of-every-gateway"),
+        pytest.param("plan/a", limit_set(usage="email"), "no route's", id="usage-of-a-plan"),
+        pytest.param("plan/a", limit_set(metering=metering()), "no route's", id="metered-plan"),
+        pytest.param("tenant/a", limit_set(exempt=True), "no route's", id="exempt-tenant"),
+        pytest.param("plan/a", limit_set(replaced=policy_pb.Replaced()), "no consumer's", id="replacing-plan"),
+        pytest.param("route/a", limit_set(metering=metering(2**51)), "beyond all money", id="price"),
+        pytest.param(
+            "route/a", limit_set(limit(1, 60, IP, unit=TOKENS)), "not metered", id="tokens-of-a-route-without"
+        ),
+        pytest.param("route/a", limit_set(quota("usd", 1, IP)), "which calls of the route are not", id="never-counted"),
+        pytest.param(
+            "consumer/a", limit_set(replaced=policy_pb.Replaced(usages=["a", "a"])), "usage twice", id="usage-twice"
         ),
         pytest.param("email", limit_set(), "no name of a limit set", id="name-without-kind"),
         pytest.param("route/", limit_set(), "no name of a limit set", id="kind-without-name"),

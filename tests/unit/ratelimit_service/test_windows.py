@@ -10,10 +10,13 @@ from ratelimit_service.windows import (
     EMPTY,
     MICROSECONDS,
     SUB_WINDOWS,
+    Moves,
     Reading,
     Ring,
     Window,
+    corrected,
     live,
+    moves,
     reading,
     taken,
 )
@@ -135,3 +138,32 @@ def test_reading(ring, hits, expected):
     now = 101 * 50_000 - 1
 
     assert reading(Window(3, SECOND), live(Window(3, SECOND), ring, now), now, hits) == expected
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "moved", "expected"),
+    [
+        pytest.param(100, -2, Moves(), {90: 4, 95: 4, 100: 2}, id="down"),
+        pytest.param(90, 3, Moves(), {90: 7, 95: 4, 100: 4}, id="up"),
+        pytest.param(95, -4, Moves(), {90: 4, 100: 4}, id="to-nothing"),
+        pytest.param(95, -9, Moves(), {90: 4, 100: 4}, id="never-below-nothing"),
+        pytest.param(79, -4, Moves(), {90: 4, 95: 4, 100: 4}, id="has-left"),
+        pytest.param(110, 3, Moves(), {90: 4, 95: 4, 100: 7}, id="up-ahead-of-the-clock"),
+        pytest.param(95, -5, Moves(95, 92), {95: 4, 100: 4}, id="may-have-been-moved"),
+        pytest.param(95, -9, Moves(95, 95), {100: 4}, id="oldest-first"),
+        pytest.param(100, -2, Moves(95, 90), {90: 4, 95: 4, 100: 2}, id="younger-than-all-that-was-moved"),
+    ],
+)
+def test_corrected(place, change, moved, expected):
+    """Three a second, in the last microsecond of sub-window 100 (50 ms each)."""
+    assert corrected(Window(3, SECOND), {90: 4, 95: 4, 100: 4}, 101 * 50_000 - 1, place, change, moved) == expected
+
+
+def test_moves_are_remembered_until_they_have_left():
+    window = Window(3, SECOND)
+
+    moved = moves(window, {100: 1, 104: 1}, 101 * 50_000)
+    assert moved == Moves(104, 101)
+    assert moves(window, {102: 1}, 90 * 50_000, moved) == Moves(104, 90)
+    assert moves(window, {}, 120 * 50_000, moved) == moved
+    assert moves(window, {}, 126 * 50_000, moved) == Moves()

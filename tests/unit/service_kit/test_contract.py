@@ -12,6 +12,7 @@ from envoy.extensions.filters.http.header_to_metadata.v3 import header_to_metada
 from envoy.extensions.filters.http.ratelimit.v3 import rate_limit_pb2 as rate_limit_pb
 from envoy.service.auth.v3 import external_auth_pb2 as auth_pb
 from envoy.service.ratelimit.v3 import rls_pb2
+from google.protobuf.wrappers_pb2 import UInt64Value
 
 from authz_service.answer import allowed
 from authz_service.identity import Grant
@@ -26,7 +27,8 @@ from control_plane.xds.filters import ext_authz, identity
 from control_plane.xds.filters.chain import typed_per_filter_config
 from ratelimit_service import policy as limits_read
 from ratelimit_service.descriptors import Ask as LimitAsk
-from ratelimit_service.descriptors import read_ask
+from ratelimit_service.descriptors import End as LimitEnd
+from ratelimit_service.descriptors import read_call
 from service_kit import contract
 from tests.support.compiled import IDENTITY, compiled, config, private, route
 
@@ -51,6 +53,8 @@ def gateway() -> Gateway:
                     }
                 ),
                 route("public", "/public", limits=[{"requests": "1/second", "per": "ip"}]),
+                private("chat", "/v1/chat/completions", methods=["POST"], tokens={"most": 100}),
+                private("slow", "/slow", limits=[{"concurrent": 5}], cost=3),
             ],
         )
     ).gateway
@@ -148,14 +152,23 @@ def test_the_authorizer_may_set_what_it_sets() -> None:
     assert [name for name in headers if not re.fullmatch(pattern, name)] == []
 
 
-def descriptors(name: str, metadata: dict[str, str], address: str) -> list[Any]:
-    """What Envoy makes of a compiled route's actions; a descriptor with a missing entry is dropped."""
-    said = typed_per_filter_config(a_route(name))[names.RATELIMIT]
+def descriptors(name: str, metadata: dict[str, str], address: str, *, done: bool = False) -> list[Any]:
+    """What Envoy makes of a compiled route's actions; a number that it prints is 7 here."""
+    said = typed_per_filter_config(a_route(name))[names.STREAM_ENDS if done else names.RATELIMIT]
     per_route = rate_limit_pb.RateLimitPerRoute.FromString(said.value)
     return [
-        ratelimit_pb2.RateLimitDescriptor(entries=[entry(action, metadata, address) for action in limit.actions])
+        ratelimit_pb2.RateLimitDescriptor(
+            entries=[entry(action, metadata, address) for action in limit.actions], hits_addend=hits(limit)
+        )
         for limit in per_route.rate_limits
+        if limit.apply_on_stream_done == done
     ]
+
+
+def hits(limit: route_pb.RateLimit) -> UInt64Value | None:
+    if not limit.HasField("hits_addend"):
+        return None
+    return UInt64Value(value=7) if limit.hits_addend.format else limit.hits_addend.number
 
 
 def entry(action: route_pb.RateLimit.Action, metadata: dict[str, str], address: str) -> Any:
@@ -166,9 +179,12 @@ def entry(action: route_pb.RateLimit.Action, metadata: dict[str, str], address: 
         (segment,) = action.metadata.metadata_key.path
         assert action.metadata.metadata_key.key == contract.IDENTITY_NAMESPACE
         pair = (action.metadata.descriptor_key, metadata.get(segment.key) or action.metadata.default_value)
+    elif kind == "request_headers":
+        assert action.request_headers.header_name == contract.REQUEST_ID_HEADER
+        pair = (action.request_headers.descriptor_key, "the-request-id")
     else:
-        assert kind == "masked_remote_address"
-        pair = ("masked_remote_address", f"{address}/{action.masked_remote_address.v4_prefix_mask_len.value}")
+        assert kind == "remote_address"
+        pair = ("remote_address", address)
     return ratelimit_pb2.RateLimitDescriptor.Entry(key=pair[0], value=pair[1])
 
 
@@ -191,11 +207,33 @@ def entry(action: route_pb.RateLimit.Action, metadata: dict[str, str], address: 
     ],
 )
 def test_the_limiter_understands_a_compiled_route(name: str, metadata: dict[str, str], expected: LimitAsk) -> None:
-    request = rls_pb2.RateLimitRequest(
-        domain=contract.RATELIMIT_DOMAIN, descriptors=descriptors(name, metadata, "192.0.2.7")
-    )
+    assert told(descriptors(name, metadata, "192.0.2.7")) == expected
 
-    assert read_ask(request.SerializeToString()) == expected
+
+def told(found: list[Any]) -> LimitAsk | LimitEnd | Any:
+    request = rls_pb2.RateLimitRequest(domain=contract.RATELIMIT_DOMAIN, descriptors=found)
+    return read_call(request.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("name", "cost", "asked", "passed"),
+    [
+        pytest.param("chat", 1, contract.NUMBERS_ASKED, contract.NUMBERS_DONE, id="metered"),
+        pytest.param("slow", 3, (), ("received", "sent", "status"), id="counted-while-under-way"),
+    ],
+)
+def test_the_limiter_understands_both_calls_of_a_route_that_holds(
+    name: str, cost: int, asked: tuple[str, ...], passed: tuple[str, ...]
+) -> None:
+    begins = told(descriptors(name, {"subject": "alice"}, "192.0.2.7"))
+    ends = told(descriptors(name, {"subject": "alice"}, "192.0.2.7", done=True))
+
+    assert isinstance(begins, LimitAsk)
+    assert isinstance(ends, LimitEnd)
+    for call in (begins, ends):
+        assert (call.route, call.subject, call.ip, call.hold) == (name, "alice", "192.0.2.7/32", "the-request-id")
+    assert begins.hits == cost
+    assert (tuple(begins.numbers), tuple(ends.numbers)) == (asked, passed)
 
 
 def test_a_set_has_the_name_by_which_the_limiter_looks_for_it() -> None:
@@ -203,9 +241,15 @@ def test_a_set_has_the_name_by_which_the_limiter_looks_for_it() -> None:
     sets = {name: limits.SerializeToString() for name, limits in map(limit_set, limited(gateway()))}
     table.apply(contract.LIMIT_SET_TYPE, sets, ())
 
-    assert table.current.of_route("public")
-    assert table.current.of_route("email") == ()
-    assert table.current.of_plan("free")
+    for found, rules in (("public", 1), ("email", 0), ("slow", 1)):
+        assert len(require(table.current.of_route(found)).rules) == rules
+    assert len(require(table.current.of_plan("free")).rules) == 1
+    assert require(table.current.of_route("chat")).prices is not None
+
+
+def require(found: limits_read.RuleSet | None) -> limits_read.RuleSet:
+    assert found is not None
+    return found
 
 
 def test_a_dimension_means_the_same_on_both_sides() -> None:

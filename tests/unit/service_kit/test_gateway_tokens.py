@@ -1,6 +1,7 @@
 import hashlib
 import json
 from base64 import urlsafe_b64encode
+from dataclasses import replace
 
 import jwt
 import pytest
@@ -19,7 +20,10 @@ from tests.support.authz import counted_bytes
 
 NOW = 1_700_000_000.7
 TERMS = Terms("https://gateway.example.com", ("email", "reports"), 300)
-HOLDER = Holder("7vPq2mX9aB3k", "acme", "pro", ("email.read", "email.send"), ("mailer",), 0)
+HOLDER = Holder(
+    key_id="7vPq2mX9aB3k", consumer="acme", tenant="acme-corp", plan="pro", scopes=("email.read", "email.send"),
+    roles=("mailer",), expires=0, anywhere=True,
+)  # fmt: skip
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
@@ -44,10 +48,12 @@ def test_what_a_token_says():
         "sub": "acme",
         "client_id": "7vPq2mX9aB3k",
         "consumer": "acme",
+        "tenant": "acme-corp",
         "plan": "pro",
         "scope": "email.read email.send",
         "roles": ["mailer"],
         "key_id": "7vPq2mX9aB3k",
+        "anywhere": True,
         "jti": found.id,
         "iat": 1_700_000_000,
         "nbf": 1_700_000_000,
@@ -67,12 +73,12 @@ def test_what_a_token_says():
     ],
 )
 def test_a_token_ends_with_its_key_at_the_latest(expires, lifetime, expected):
-    holder = Holder("id", "acme", None, (), (), expires)
+    holder = replace(HOLDER, tenant=None, plan=None, expires=expires)
     found = minted(numbered(7), TERMS, holder, now=NOW, random_bytes=counted_bytes(), lifetime=lifetime)
     claims = decoded(found.token, public_keys([numbered(7)]))
 
     assert (found.lifetime, claims["exp"] - claims["iat"]) == (expected, expected)
-    assert "plan" not in claims
+    assert not {"plan", "tenant"} & claims.keys()
 
 
 def test_one_audience_stands_alone():

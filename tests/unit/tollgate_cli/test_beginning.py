@@ -39,7 +39,7 @@ def rolled_back(folder: Path, number: int) -> None:
 
 
 def names(folder: Path) -> list[str]:
-    checked = beginning(folder / "gateway.yaml", {}, folder, WIRING)
+    checked = beginning(folder / "gateway.yaml", {}, folder)
     return [item.name for item in checked.gateway.routes]
 
 

@@ -12,11 +12,13 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from control_plane.admin.calls import Served
 from control_plane.admin.identities import identities_rpc
 from control_plane.keys.distribution import Told
 from control_plane.keys.settings import kept_pepper
 from service_kit.api_keys import key_hash, key_id, written_hash
 from service_kit.clock import SystemClock
+from tests.support.audit import audit_trail
 from tests.support.operations import TOKEN
 from tests.support.stored import Store, stored_in
 from tollgate_cli.main import app
@@ -69,7 +71,7 @@ def control_plane(folder: Path, told: Told = ALL) -> Iterator[None]:
 async def _started(store: Store, folder: Path, told: Told) -> grpc.aio.Server:
     store.operations._distribution = Services(told)
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((identities_rpc(store.operations, lambda: TOKEN),))
+    server.add_generic_rpc_handlers((identities_rpc(Served(store.operations, lambda: TOKEN, audit_trail())),))
     server.add_insecure_port(f"unix:{folder / 'run' / 'xds.sock'}")
     await server.start()
     return server

@@ -15,7 +15,7 @@ from envoy_data_plane.google.protobuf import Any
 from google.protobuf.any_pb2 import Any as ProtoAny
 
 from control_plane.ir.model import Demand, Gateway, Native, NativeIssuer, Route
-from control_plane.ir.native import native_marks
+from control_plane.ir.native import envoy_judges
 from control_plane.xds import names
 from control_plane.xds.filters.native import token
 from control_plane.xds.filters.native.matching import (
@@ -39,7 +39,7 @@ GRANTED = STAT_PREFIX + VERDICT
 
 def filters(gateway: Gateway) -> tuple[HttpFilter, ...]:
     """Off, and without rules: what no route allows is asked about. It refuses nothing."""
-    if not native_marks(gateway):
+    if not envoy_judges(gateway):
         return ()
     return (HttpFilter(name=names.NATIVE_GRANT, typed_config=Any.pack(RbacFilter()), disabled=True),)
 
@@ -63,16 +63,16 @@ def granted(demand: Demand, native: Native) -> ProtoAny:
 
 def _conditions(demand: Demand, issuer: NativeIssuer, default_plan: str | None) -> Iterator[rbac_pb.Principal]:
     yield verdict(token.STAT_PREFIX, issuer.mark)
-    yield from (of_token(listing(scope), issuer.mark, issuer.scopes) for scope in demand.scopes)
+    yield from (of_token(listing(scope), issuer.kept, issuer.scopes) for scope in demand.scopes)
     if demand.roles:
-        yield some(of_token(listing(role), issuer.mark, issuer.roles) for role in demand.roles)
+        yield some(of_token(listing(role), issuer.kept, issuer.roles) for role in demand.roles)
     if demand.plans:
         yield some(_plans(demand.plans, issuer, default_plan))
 
 
 def _plans(plans: tuple[str, ...], issuer: NativeIssuer, default_plan: str | None) -> Iterator[rbac_pb.Principal]:
     """The plan that a token names, or the one of those that name none."""
-    named = [] if issuer.plan is None else [of_token(exactly(plan), issuer.mark, issuer.plan) for plan in plans]
-    unnamed = rbac_pb.Principal(any=True) if issuer.plan is None else no(of_token(PRESENT, issuer.mark, issuer.plan))
+    named = [] if issuer.plan is None else [of_token(exactly(plan), issuer.kept, issuer.plan) for plan in plans]
+    unnamed = rbac_pb.Principal(any=True) if issuer.plan is None else no(of_token(PRESENT, issuer.kept, issuer.plan))
     yield from named
     yield unnamed if default_plan in plans else no(rbac_pb.Principal(any=True))

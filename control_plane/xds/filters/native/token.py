@@ -16,7 +16,7 @@ from envoy_data_plane.google.protobuf import Any
 from google.api.expr.v1alpha1 import syntax_pb2 as syntax_pb
 
 from control_plane.ir.model import ApiKeys, Gateway, JwtIssuer, Route
-from control_plane.ir.native import native_keys, native_marks
+from control_plane.ir.native import judges_others, native_keys, native_marks
 from control_plane.xds import cel, names
 from control_plane.xds.filters.native.matching import (
     FILLED_LIST,
@@ -63,23 +63,24 @@ def filters(gateway: Gateway) -> tuple[HttpFilter, ...]:
 
 def per_route(route: Route | None) -> PerRoute:
     """On where Envoy judges tokens."""
-    return {} if route is None or route.native is None else {names.NATIVE_TOKEN: ON}
+    return {names.NATIVE_TOKEN: ON} if route is not None and judges_others(route.native) else {}
 
 
 def _policy(mark: str, issuer: JwtIssuer, gateway: Gateway) -> rbac_pb.Policy:
-    conditions = (_spelling(), *_alone(gateway.api_keys), *_header(mark, issuer), *_claims(mark, issuer, gateway))
+    conditions = (spelling(), *alone(gateway.api_keys), *header(mark, issuer), *_claims(mark, issuer, gateway))
     return rbac_pb.Policy(
         permissions=[rbac_pb.Permission(any=True)],
         principals=[every(conditions)],
-        condition=cel.every(_length(), *_dates(mark, issuer)),
+        condition=cel.every(length(), *dates(mark, issuer, issuer.leeway)),
     )
 
 
-def _spelling() -> rbac_pb.Principal:
+def spelling() -> rbac_pb.Principal:
+    """The credential is spelt as one, in one way."""
     return _request_header(AUTHORIZATION, CREDENTIAL)
 
 
-def _alone(keys: ApiKeys | None) -> Iterator[rbac_pb.Principal]:
+def alone(keys: ApiKeys | None) -> Iterator[rbac_pb.Principal]:
     """No other place of credentials is taken; what may be one, spelt in whichever way, counts as one."""
     if keys is None:
         return
@@ -103,48 +104,56 @@ def _request_header(name: str, regex: str) -> rbac_pb.Principal:
     return rbac_pb.Principal(header=header)
 
 
-def _header(mark: str, issuer: JwtIssuer) -> Iterator[rbac_pb.Principal]:
-    header = header_of(mark)
-    yield some(of_token(exactly(name), header, "alg") for name in issuer.algorithms)
+def header(kept: str, issuer: JwtIssuer) -> Iterator[rbac_pb.Principal]:
+    """What a token says of itself: algorithm, key and type; no extensions."""
+    said = header_of(kept)
+    yield some(of_token(exactly(name), said, "alg") for name in issuer.algorithms)
     kids = {key.get("kid") for key in native_keys(issuer)}
     yield some(
-        no(of_token(PRESENT, header, "kid")) if kid is None else of_token(exactly(str(kid)), header, "kid")
+        no(of_token(PRESENT, said, "kid")) if kid is None else of_token(exactly(str(kid)), said, "kid")
         for kid in sorted(kids, key=str)
     )
     # Extensions that nobody here understands (RFC 7515, 4.1.11; RFC 7797).
-    yield from (no(of_token(PRESENT, header, name)) for name in ("crit", "b64"))
+    yield from (no(of_token(PRESENT, said, name)) for name in ("crit", "b64"))
     if issuer.type is not None:
         name = re.escape(issuer.type.removeprefix(MEDIA_TYPE))
-        yield of_token(like(f"(?i)({MEDIA_TYPE})?{name}"), header, "typ")
+        yield of_token(like(f"(?i)({MEDIA_TYPE})?{name}"), said, "typ")
 
 
 def _claims(mark: str, issuer: JwtIssuer, gateway: Gateway) -> Iterator[rbac_pb.Principal]:
     claims = issuer.claims
-    # Envoy takes "https://gateway/" for "gateway".
-    yield some(of_token(matcher(name), mark, "aud") for name in issuer.audiences for matcher in (exactly, listing))
+    yield audience(mark, issuer)
     yield of_token(like(PLAIN), mark, claims.subject)
     # Who is called like a consumer is none.
     yield from (no(of_token(exactly(consumer.name), mark, claims.subject)) for consumer in gateway.consumers)
     if claims.tenant is not None:
-        yield _absent_or((like(PLAIN),), mark, claims.tenant)
+        yield absent_or((like(PLAIN),), mark, claims.tenant)
     if claims.plan is not None:
-        yield _absent_or((exactly(plan.name) for plan in gateway.plans), mark, claims.plan)
-    yield from (_absent_or((FILLED_LIST,), mark, claim) for claim in sorted({claims.scopes, claims.roles}))
+        yield absent_or((exactly(plan.name) for plan in gateway.plans), mark, claims.plan)
+    yield from (absent_or((FILLED_LIST,), mark, claim) for claim in sorted({claims.scopes, claims.roles}))
 
 
-def _absent_or(values: Iterable[ValueMatcher], mark: str, claim: str) -> rbac_pb.Principal:
-    return some((no(of_token(PRESENT, mark, claim)), *(of_token(value, mark, claim) for value in values)))
+def audience(kept: str, issuer: JwtIssuer) -> rbac_pb.Principal:
+    """It is meant for one of these, as it is written: Envoy takes "https://gateway/" for "gateway"."""
+    return some(of_token(matcher(name), kept, "aud") for name in issuer.audiences for matcher in (exactly, listing))
 
 
-def _length() -> syntax_pb.Expr:
-    header = cel.item(cel.attribute("request", "headers"), AUTHORIZATION)
-    return cel.at_most(cel.call("size", header), cel.whole(len(PREFIX) + LONGEST_CREDENTIAL))
+def absent_or(values: Iterable[ValueMatcher], kept: str, claim: str) -> rbac_pb.Principal:
+    """The claim is not there, or like one of these."""
+    return some((no(of_token(PRESENT, kept, claim)), *(of_token(value, kept, claim) for value in values)))
 
 
-def _dates(mark: str, issuer: JwtIssuer) -> Iterator[syntax_pb.Expr]:
-    held, leeway = _held(mark), cel.number(issuer.leeway)
+def length() -> syntax_pb.Expr:
+    """It is no longer than the authorizer reads."""
+    credential = cel.item(cel.attribute("request", "headers"), AUTHORIZATION)
+    return cel.at_most(cel.call("size", credential), cel.whole(len(PREFIX) + LONGEST_CREDENTIAL))
+
+
+def dates(kept: str, issuer: JwtIssuer, grace: int) -> Iterator[syntax_pb.Expr]:
+    """It is valid now; `grace`: for so many seconds after its end, too."""
+    held, leeway = claims_of(kept), cel.number(issuer.leeway)
     expires = cel.item(held, "exp")
-    yield cel.at_most(cel.plus(cel.now(), cel.number(1)), cel.plus(expires, leeway))
+    yield cel.at_most(cel.plus(cel.now(), cel.number(1)), cel.plus(expires, cel.number(grace)))
     yield cel.at_most(expires, cel.number(LATEST_DATE))
     for name in ("iat", "nbf"):
         begun = cel.at_most(cel.item(held, name), cel.plus(cel.now(), leeway))
@@ -153,6 +162,7 @@ def _dates(mark: str, issuer: JwtIssuer) -> Iterator[syntax_pb.Expr]:
         yield cel.at_most(cel.minus(expires, cel.item(held, "iat")), cel.number(issuer.max_lifetime))
 
 
-def _held(mark: str) -> syntax_pb.Expr:
+def claims_of(kept: str) -> syntax_pb.Expr:
+    """What a verified token says."""
     namespaces = cel.attribute("metadata", "filter_metadata")
-    return cel.item(cel.item(namespaces, names.JWT_AUTHN), mark)
+    return cel.item(cel.item(namespaces, names.JWT_AUTHN), kept)

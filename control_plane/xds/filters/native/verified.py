@@ -5,16 +5,19 @@ has seen before with a tolerance of its own: `token` looks at them again.
 """
 
 import json
+from collections.abc import Mapping
 
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
+from envoy_data_plane.google.protobuf import Any
 
 from control_plane.ir.model import Gateway, JwtIssuer, Route
-from control_plane.ir.native import knows_consumers, native_keys, native_marks
+from control_plane.ir.native import judges_others, knows_consumers, native_keys, native_marks
 from control_plane.xds import names
 from control_plane.xds.filters.per_route import ON, PerRoute
 from control_plane.xds.packing import JsonValue, typed_struct
 from service_kit.contract import identity_header
 
+AUTHENTICATION = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
 # The fields that tell them apart, and no other credential, are checked in `token`.
 PREFIX = "Bearer "
 # Envoy takes 0 for its own minute; what is accepted in this second is looked at again in `token`.
@@ -28,31 +31,37 @@ def filters(gateway: Gateway) -> tuple[HttpFilter, ...]:
     marked = native_marks(gateway)
     if not marked:
         return ()
-    accepted: list[JsonValue] = [{"provider_name": mark} for mark in marked]
-    # Whatever is not verified goes on, for the authorizer to judge.
-    accepted.append({"allow_missing_or_failed": {}})
-    config = typed_struct(
-        "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
-        {
-            "providers": {mark: _provider(mark, issuer, gateway) for mark, issuer in marked.items()},
-            "rules": [{"match": {"prefix": "/"}, "requires": {"requires_any": {"requirements": accepted}}}],
-        },
-    )
-    return (HttpFilter(name=names.JWT_AUTHN, typed_config=config, disabled=True),)
+    providers = {mark: provider(mark, issuer, _claims(issuer, gateway)) for mark, issuer in marked.items()}
+    return (HttpFilter(name=names.JWT_AUTHN, typed_config=authentication(providers), disabled=True),)
 
 
 def per_route(route: Route | None) -> PerRoute:
     """On where Envoy judges tokens."""
-    return {} if route is None or route.native is None else {names.JWT_AUTHN: ON}
+    return {names.JWT_AUTHN: ON} if route is not None and judges_others(route.native) else {}
 
 
-def header_of(mark: str) -> str:
+def header_of(kept: str) -> str:
     """Where a token's header is kept beside its claims."""
-    return f"{mark}.header"
+    return f"{kept}.header"
 
 
-def _provider(mark: str, issuer: JwtIssuer, gateway: Gateway) -> JsonValue:
-    provider: dict[str, JsonValue] = {
+def authentication(providers: Mapping[str, JsonValue]) -> Any:
+    """The filter with these issuers, by the names under which it keeps what their tokens say."""
+    accepted: list[JsonValue] = [{"provider_name": name} for name in providers]
+    # Whatever is not verified goes on, for the authorizer to judge.
+    accepted.append({"allow_missing_or_failed": {}})
+    return typed_struct(
+        AUTHENTICATION,
+        {
+            "providers": providers,
+            "rules": [{"match": {"prefix": "/"}, "requires": {"requires_any": {"requirements": accepted}}}],
+        },
+    )
+
+
+def provider(kept: str, issuer: JwtIssuer, headers: Mapping[str, str]) -> JsonValue:
+    """How tokens of an issuer are verified; `headers`: parts of the identity, and the claims they are made of."""
+    verification: dict[str, JsonValue] = {
         "issuer": issuer.issuer,
         "audiences": issuer.audiences,
         "local_jwks": {"inline_string": json.dumps({"keys": native_keys(issuer)}, sort_keys=True)},
@@ -62,19 +71,18 @@ def _provider(mark: str, issuer: JwtIssuer, gateway: Gateway) -> JsonValue:
         "require_expiration": True,
         "clock_skew_seconds": max(issuer.leeway, SHORTEST_SKEW),
         "jwt_cache_config": {"jwt_cache_size": CACHED_TOKENS},
-        "payload_in_metadata": mark,
-        "header_in_metadata": header_of(mark),
+        "payload_in_metadata": kept,
+        "header_in_metadata": header_of(kept),
         "normalize_payload_in_metadata": {
             "space_delimited_claims": sorted({issuer.claims.scopes, issuer.claims.roles})
         },
         "claim_to_headers": [
-            {"header_name": identity_header(part), "claim_path": [{"key": claim}]}
-            for part, claim in _claims(issuer, gateway).items()
+            {"header_name": identity_header(part), "claim_path": [{"key": claim}]} for part, claim in headers.items()
         ],
     }
     if issuer.max_lifetime is not None:
-        provider["max_lifetime"] = f"{issuer.max_lifetime}s"
-    return provider
+        verification["max_lifetime"] = f"{issuer.max_lifetime}s"
+    return verification
 
 
 def _claims(issuer: JwtIssuer, gateway: Gateway) -> dict[str, str]:

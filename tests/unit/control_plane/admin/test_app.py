@@ -17,6 +17,7 @@ from control_plane.server.types import ENVOYS, SERVICES
 from control_plane.snapshot import resource, snapshot
 from control_plane.xds.names import CLUSTER_TYPE
 from service_kit.contract import API_KEY_TYPE, LIMIT_SET_TYPE
+from tests.support.audit import audit_trail
 from tests.support.eventually import eventually
 from tests.support.fake_envoy import fake_envoy
 from tests.support.operations import StandIn
@@ -42,7 +43,7 @@ async def world(**settings: Any) -> AsyncIterator[World]:
         xds.ads.set_snapshot(ENVOYS.cluster, snapshot([cluster("email")]))
         xds.ads.set_snapshot(SERVICES.cluster, snapshot([]))
         admin = Admin(lambda: found.settings, xds.ads, CollectorRegistry(), (), GENERATED)
-        app = admin_app(admin, operations_routes(StandIn(), lambda: admin.token))
+        app = admin_app(admin, operations_routes(StandIn(), lambda: admin.token, audit_trail()))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://admin") as client:
             found = World(xds, client, model.Admin(**settings))
             yield found

@@ -9,13 +9,14 @@ from starlette.applications import Starlette
 from control_plane.admin.http import operations_routes
 from control_plane.history.entries import CannotRollBack, NoSuchEntry
 from control_plane.operations.reports import HistoryEntry
+from tests.support.audit import audit_trail
 from tests.support.operations import TOKEN, StandIn
 
 BEARER = {"authorization": f"Bearer {TOKEN}"}
 
 
 def client(operations: StandIn) -> httpx.AsyncClient:
-    app = Starlette(routes=list(operations_routes(operations, lambda: TOKEN)))
+    app = Starlette(routes=list(operations_routes(operations, lambda: TOKEN, audit_trail())))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://admin")
 
 

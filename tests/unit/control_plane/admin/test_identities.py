@@ -12,10 +12,12 @@ import pytest
 from google.protobuf import json_format
 from starlette.applications import Starlette
 
-from control_plane.admin.identities import CALLS, LARGEST_BODY, identities_routes, identities_rpc
+from control_plane.admin.calls import LARGEST_BODY, Served
+from control_plane.admin.identities import CALLS, identities_routes, identities_rpc
 from control_plane.operations.identities import SERVICE
 from service_kit.endpoint import unix_endpoint
 from service_kit.serve import server_port
+from tests.support.audit import audit_trail
 from tests.support.clock import StillClock
 from tests.support.operations import TOKEN
 from tests.support.stored import Store, stored_in
@@ -62,7 +64,7 @@ class Caller:
 async def caller(folder: Path) -> AsyncIterator[Caller]:
     async with stored_in(folder, StillClock()) as store:
         at, server = unix_endpoint(folder / "x.sock"), grpc.aio.server()
-        server.add_generic_rpc_handlers((identities_rpc(store.operations, lambda: TOKEN),))
+        server.add_generic_rpc_handlers((identities_rpc(Served(store.operations, lambda: TOKEN, audit_trail())),))
         server_port(server, at, None)
         await server.start()
         try:
@@ -75,7 +77,7 @@ async def caller(folder: Path) -> AsyncIterator[Caller]:
 @asynccontextmanager
 async def browser(folder: Path, token: str = TOKEN) -> AsyncIterator[httpx.AsyncClient]:
     async with stored_in(folder, StillClock()) as store:
-        app = Starlette(routes=list(identities_routes(store.operations, lambda: TOKEN)))
+        app = Starlette(routes=list(identities_routes(Served(store.operations, lambda: TOKEN, audit_trail()))))
         headers = {"authorization": f"Bearer {token}"}
         yield httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://admin", headers=headers)
 

@@ -14,6 +14,7 @@ from control_plane.operations.described import hashing_key
 from control_plane.operations.reports import SERVICE, HistoryEntry, RollbackResult
 from service_kit.endpoint import unix_endpoint
 from service_kit.serve import server_port
+from tests.support.audit import audit_trail
 from tests.support.operations import TOKEN, StandIn
 from tollgate_pb.tollgate.admin.v1 import admin_pb2 as admin_pb
 
@@ -49,7 +50,7 @@ class Caller:
 async def caller(operations: StandIn, folder: Path) -> AsyncIterator[Caller]:
     at = unix_endpoint(folder / "x.sock")
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((admin_rpc(operations, lambda: TOKEN),))
+    server.add_generic_rpc_handlers((admin_rpc(operations, lambda: TOKEN, audit_trail()),))
     server_port(server, at, None)
     await server.start()
     try:

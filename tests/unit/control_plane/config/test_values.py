@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from control_plane.config import values
 from control_plane.config.model import hash_key
-from control_plane.config.values import Mistake, RateValue, UpstreamAddress
+from control_plane.config.values import AmountValue, Mistake, RateValue, UpstreamAddress
 from service_kit.endpoint import TcpEndpoint
 
 PARSERS = (
@@ -35,6 +35,8 @@ PARSERS = (
         pytest.param(values.duration, "1.5m", 90.0, id="fraction"),
         pytest.param(values.duration, "2h", 7200.0, id="hours"),
         pytest.param(values.rate, "60/minute", RateValue(60, 60), id="rate"),
+        pytest.param(values.amount, "100/month", AmountValue(100 * 10**9, "month"), id="amount"),
+        pytest.param(values.amount, "0.1/week", AmountValue(10**8, "week"), id="exact fraction"),
         pytest.param(values.size, "10MB", 10_000_000, id="decimal size"),
         pytest.param(values.size, "512KiB", 524_288, id="binary size"),
         pytest.param(values.size, "7B", 7, id="bytes"),
@@ -162,3 +164,16 @@ def test_a_url_with_a_password_is_not_shown(url: str) -> None:
 
     assert "word@" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("100/month", "100/month"),
+        ("0.000000001/day", "0.000000001/day"),
+        ("5.050/week", "5.05/week"),
+        ("5.0/day", "5/day"),
+    ],
+)
+def test_an_amount_is_written_in_one_way(text, expected):
+    assert str(values.amount(text)) == expected

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.keys.database import database, sqlite_file
+from control_plane.keys.database import database
 from control_plane.keys.errors import StoreUnusable
+from service_kit.databases import sqlite_file
 
 
 @pytest.mark.parametrize(

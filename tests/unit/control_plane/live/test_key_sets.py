@@ -132,7 +132,7 @@ async def test_keys_that_consumers_refuse_are_mended_by_the_next(tmp_path: Path)
     async with started(tmp_path, documents) as found:
         good = found.live.published.release
         documents.documents[URL] = jwks(rsa_jwk("k2"))
-        await eventually(lambda: kids(found) == ["k2"])
+        await eventually(lambda: kids(found) == ["k2"] and found.live.published.release is not good)
         refused = refusal(ROUTES_TYPE, "no", ROUTES)
         found.news.put_nowait(Outcome(found.live.published.release, (), (refused,), good))
         await eventually(lambda: bool(found.live.status.errors))

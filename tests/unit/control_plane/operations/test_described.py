@@ -35,6 +35,11 @@ def elements(content: Any, key: bytes = KEY) -> dict[str, Element]:
             route(limits=[{"requests": "5/minute", "per": "route"}, {"requests": "1/second", "per": ["ip"]}]),
             id="limits in another order, one dimension as a list",
         ),
+        pytest.param(
+            route(limits=[{"concurrent": 5, "per": "ip", "mode": "enforce"}]),
+            route(limits=[{"concurrent": 5, "per": ["ip"], "scope": "fleet"}]),
+            id="how a limit is kept by default",
+        ),
         pytest.param(route(upstream=[{"name": "email", "weight": 7}]), route(), id="the only one of a list"),
         pytest.param(
             route(upstream=[{"name": "email", "weight": 1}, {"name": "other", "weight": 2}]),
@@ -164,14 +169,18 @@ def test_the_content_of_a_file_of_keys_counts(tmp_path: Path) -> None:
         ),
         pytest.param(
             "routes.hosted",
-            ("upstreams.email", "defaults.auth", "identity.bearer_tokens", "plans", "defaults.plan"),
+            ("upstreams.email", "defaults.auth", "identity.bearer_tokens", "plans", "defaults.plan", "tenants"),
             ("a.test/h/*", "b.test/h/*"),
             id="defaults",
+        ),
+        pytest.param(
+            "routes.open", ("upstreams.email", "defaults.auth", "identity.bearer_tokens"), ("/open",), id="uncounted"
         ),
         pytest.param("routes.moved", (), ("~/v[0-9]+",), id="answered here"),
         pytest.param("consumers.acme", ("plans.pro",), ("acme-inc",), id="consumer"),
         pytest.param("consumers.plain", ("defaults.plan", "plans.free"), (), id="consumer without a plan"),
         pytest.param("identity.bearer_tokens.ops", ("plans.pro", "consumers.acme"), (), id="token of a consumer"),
+        pytest.param("tenants.acme-inc", (), ("acme-inc",), id="tenant"),
         pytest.param("upstreams.email", (), ("http://127.0.0.1:9001",), id="endpoints"),
         pytest.param("listeners.public", (), ("127.0.0.1:8800",), id="address"),
     ],
@@ -181,12 +190,14 @@ def test_who_depends_on_what(address, uses, where) -> None:
         defaults={"auth": ["bearer"], "plan": "free"},
         plans={"free": {"limits": [{"requests": "1/second"}]}, "pro": {}},
         consumers=[{"name": "acme", "tenant": "acme-inc", "plan": "pro"}, {"name": "plain"}],
+        tenants=[{"name": "acme-inc", "limits": [{"requests": "1/second"}]}],
         identity={"bearer_tokens": [{"name": "ops", "token": TOKEN, "consumer": "acme", "plan": "free"}]},
         upstreams={**UPSTREAMS, "copy": {"url": "http://127.0.0.1:9003"}},
         routes=[
             route("both", "/both", upstream=[{"name": "email", "weight": 1}, {"name": "other", "weight": 1}],
                   mirror={"upstream": "copy"}),
             {"name": "hosted", "match": {"path": "/h/*", "hosts": ["b.test", "a.test"]}, "upstream": "email"},
+            {"name": "open", "match": {"path": "/open"}, "upstream": "email", "limits": "unlimited"},
             {"name": "moved", "match": {"path_regex": "/v[0-9]+"}, "redirect": {"path": "/new"}, "auth": "none"},
         ],
     )  # fmt: skip

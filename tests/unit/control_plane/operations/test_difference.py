@@ -91,6 +91,41 @@ ROUTE_CHANGED = "RouteConfiguration tollgate:routes changed"
             {"LimitSet plan/free changed"},
             id="a limit",
         ),
+        pytest.param(
+            {
+                "plans": {
+                    "free": {
+                        "limits": "unlimited",
+                        "quotas": [
+                            {"usage": "requests", "amount": "5.0/month", "per": ["plan"]},
+                            {"usage": "requests", "amount": "9/day", "mode": "report"},
+                        ],
+                    },
+                    "pro": {"limits": "unlimited"},
+                }
+            },
+            [
+                "plans.free: limits [5/second per subject] -> None",
+                "plans.free: quotas None -> [5/month requests per plan, 9/day requests per consumer reported]",
+            ],
+            {"LimitSet plan/free changed"},
+            id="quotas",
+        ),
+        pytest.param(
+            {
+                "consumers": [{"name": "acme", "tenant": "acme-inc", "plan": "pro", "limits": "unlimited"}],
+                "tenants": [{"name": "acme-inc", "limits": [{"concurrent": 5, "on_store_failure": "allow"}]}],
+            },
+            ["consumers.acme: limits None -> unlimited", "tenants.acme-inc added"],
+            None,
+            id="rules of callers",
+        ),
+        pytest.param(
+            {"plans": {"free": {"limits": [{"concurrent": 5, "on_store_failure": "allow"}]}, "pro": {}}},
+            ["plans.free: limits [5/second per subject] -> [5 concurrent per subject or allow]"],
+            None,
+            id="calls under way",
+        ),
         pytest.param({"admin": {"metrics": False}}, ["admin: metrics None -> false"], set(), id="no resource at all"),
         pytest.param(
             {"routes": [route(cors={"origins": ["https://a.test"]}), ROUTES[1]]},
@@ -126,6 +161,12 @@ def test_a_mapping_that_gets_its_first_key_is_one_change() -> None:
         ),
         pytest.param(
             {"plans": {"free": {}, "pro": {}}}, {"reports": ("plans.free",)}, ("api.test/reports",), id="plan"
+        ),
+        pytest.param(
+            {"tenants": [{"name": "acme-inc", "limits": [{"requests": "9/second"}]}]},
+            {"reports": ("tenants.acme-inc",)},
+            ("api.test/reports",),
+            id="tenant",
         ),
         pytest.param(
             {"plans": {}, "consumers": [], "defaults": {}},

@@ -14,9 +14,18 @@ from control_plane.xds.filters.per_route import OFF
 from tests.support.authz import rsa_jwk
 from tests.support.compiled import IDENTITY, compiled, config, private, route
 
+OWN = {"issuer": "https://gateway.example.com", "audiences": ["gateway"]}
 LOCAL = {"requests": "5/minute", "scope": "instance"}
 # Filters that act for another one, which has the rule.
-BESIDE = {names.CORS_VARY: names.CORS, names.CACHE_EDGE: names.CACHE, names.NATIVE_IDENTITY: names.JWT_AUTHN}
+BESIDE = {
+    names.CORS_VARY: names.CORS,
+    names.CACHE_EDGE: names.CACHE,
+    names.NATIVE_IDENTITY: names.OWN_TOKEN,
+    names.UNUSED_TOKENS: names.TOKEN_GUARD,
+    names.JSON_TOKENS: names.TOKEN_GUARD,
+    names.TOKEN_SPELLINGS: names.TOKEN_GUARD,
+    names.STREAMED_TOKENS: names.TOKEN_GUARD,
+}
 
 
 def answered(name: str, path: str, **answer: Any) -> dict[str, Any]:
@@ -38,7 +47,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Gateway:
     }
     return compiled(
         config(
-            identity={**IDENTITY, "jwt": [issuer]},
+            identity={**IDENTITY, "jwt": [issuer], "tokens": {**OWN, "enforce": "envoy"}},
             plans={"free": {"limits": [{"requests": "60/hour"}, {**LOCAL, "requests": "9/second"}]}},
             routes=[
                 route("native", "/native", auth=["jwt", "bearer"], require={"scopes": ["a", "b"], "roles": ["c"]}),
@@ -48,6 +57,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Gateway:
                 route("shaped", "/shaped", bandwidth={"upload": "1MiB", "download": "1500B"},
                       adaptive_concurrency={}, fault={"abort": {"status": 500}}, body_limit="16MiB"),
                 route("kept", "/kept", cache={}),
+                route("metered", "/chat/completions", tokens={"most": 9}),
                 route("merged", "/merged", request_body={"merge": {"a": 1}}),
                 route("socket", "/socket", websocket=True),
                 answered("away", "/away", redirect={"host": "a.example.com"}),
@@ -61,7 +71,7 @@ def rules(gateway: Gateway, name: str) -> tuple[Enforced, ...]:
     return enforcement(gateway, next(route for route in gateway.routes if route.name == name))
 
 
-ROUTES = ("native", "asked", "reported", "public", "shaped", "kept", "merged", "socket", "away", "said")
+ROUTES = ("native", "asked", "reported", "public", "shaped", "kept", "metered", "merged", "socket", "away", "said")
 
 
 @pytest.mark.parametrize("name", ROUTES)
@@ -83,6 +93,62 @@ def test_no_filter_that_acts_on_the_route_is_left_out(gateway: Gateway, name: st
     assert {BESIDE.get(filter_, filter_) for filter_ in speaks} <= told
 
 
+QUOTAS = [{"usage": "requests", "amount": "9/day"}]
+
+
+@pytest.fixture(scope="module")
+def counted() -> Gateway:
+    more = [{"name": f"c{number:02}", "quotas": QUOTAS} for number in range(30)]
+    return compiled(
+        config(
+            identity=IDENTITY,
+            plans={"free": {"limits": [{"concurrent": 5}, {"tokens": "100/minute"}], "quotas": [
+                {"usage": "email", "amount": "100/month", "on_store_failure": "local"},
+                {"usage": "usd", "amount": "5.25/month", "per": "plan", "mode": "report"}]}},
+            consumers=[{"name": "acme", "limits": "unlimited", "quotas": QUOTAS},
+                       {"name": "all", "quotas": "unlimited"}, *more],
+            tenants=[{"name": "acme-inc", "limits": [{"requests": "9/minute", "on_store_failure": "allow"}]}],
+            routes=[
+                private("mail", "/mail", usage="email"),
+                private("chat", "/v1/chat/completions", tokens={"price": {"input": 1}}, methods=["POST"]),
+                private("open", "/open", limits="unlimited"),
+            ],
+        )
+    ).gateway  # fmt: skip
+
+
+def _counted(gateway: Gateway, name: str) -> list[str]:
+    return [item.rule for item in rules(gateway, name) if item.filter == names.RATELIMIT]
+
+
+def test_what_is_counted_of_a_call_and_for_whom(counted: Gateway) -> None:
+    told = _counted(counted, "mail")
+
+    assert told[:5] == [
+        "plan free: 5 calls under way per subject",
+        "plan free: 100 email a calendar month per consumer, counted by each process while the store is away",
+        "consumer acme: no limit of its plan",
+        "consumer acme: 9 requests a calendar day per consumer, in place of its plan's",
+        "consumer all: no quota of its plan",
+    ]
+    assert told[-2:] == [
+        "13 more rules of consumers",
+        "tenant acme-inc: 9 requests a minute per tenant, not counted while the store is away",
+    ]
+
+
+def test_tokens_are_counted_where_there_are_some(counted: Gateway) -> None:
+    assert _counted(counted, "chat")[:3] == [
+        "plan free: 5 calls under way per subject",
+        "plan free: 100 tokens a minute per subject",
+        "plan free: 5.25 USD a calendar month per plan, reported only",
+    ]
+
+
+def test_what_nothing_counts_says_so(counted: Gateway) -> None:
+    assert _counted(counted, "open") == ["no rule of a plan, consumer or tenant counts it"]
+
+
 def _off(said: ProtoAny) -> bool:
     return said == OFF or said.value == b"\x08\x01"  # `disabled: true`
 
@@ -95,8 +161,12 @@ def test_where_envoy_judges_tokens_the_authorizer_has_the_rest(gateway: Gateway)
         Enforced(
             "tokens of accounts: algorithm, key, dates, claims, a plan that is declared", ENVOY, "rbac.native_token"
         ),
-        Enforced("tokens of accounts: the scopes a, b", ENVOY, "rbac.native"),
-        Enforced("tokens of accounts: one of the roles c", ENVOY, "rbac.native"),
+        Enforced("tokens of the gateway: signature, issuer, audience", ENVOY, "tollgate.own_tokens"),
+        Enforced(
+            "tokens of the gateway: key, dates, an API key that lives, a plan that is declared", ENVOY, "rbac.own_token"
+        ),
+        Enforced("tokens of accounts, the gateway: the scopes a, b", ENVOY, "rbac.native"),
+        Enforced("tokens of accounts, the gateway: one of the roles c", ENVOY, "rbac.native"),
         Enforced(f"{rest}a credential: bearer or jwt", AUTHORIZER, "envoy.filters.http.ext_authz"),
         Enforced(f"{rest}a plan that is declared", AUTHORIZER, "envoy.filters.http.ext_authz"),
         Enforced(f"{rest}the scopes a, b", AUTHORIZER, "envoy.filters.http.ext_authz"),

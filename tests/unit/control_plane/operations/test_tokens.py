@@ -29,7 +29,12 @@ SOURCE = config(
     plans={"small": {}, "large": {}},
     defaults={"plan": "small"},
     consumers=[
-        {"name": "acme", "plan": "large", "keys": [{"id": DECLARED, "hash": HASH, "scopes": ["read"]}]},
+        {
+            "name": "acme",
+            "tenant": "acme-corp",
+            "plan": "large",
+            "keys": [{"id": DECLARED, "hash": HASH, "scopes": ["read"]}],
+        },
         {"name": "late", "keys": [{"id": "0" * 12, "hash": HASH, "expires": "2001-01-01"}]},
     ],
 )
@@ -75,7 +80,16 @@ async def test_a_declared_key_will_do(desk: Desk) -> None:
     minted = await desk.mint("acme")
 
     assert (minted.key, minted.scopes, minted.expires) == (DECLARED, ("read",), int(desk.clock.now()) + 60)
-    assert claims(minted)["plan"] == "large"
+    assert {name: claims(minted).get(name) for name in ("plan", "tenant", "anywhere")} == {
+        "plan": "large", "tenant": "acme-corp", "anywhere": True,
+    }  # fmt: skip
+
+
+async def test_a_key_for_some_addresses_is_not_good_from_everywhere(desk: Desk) -> None:
+    spec = KeySpec("acme", allow_ips=("192.0.2.0/24",))
+    key = (await desk.stored.identities.create_key(spec, by="ops")).key.id
+
+    assert claims(await desk.mint(key=key))["anywhere"] is False
 
 
 async def test_the_newest_key_that_holds_the_scopes_is_taken(desk: Desk) -> None:

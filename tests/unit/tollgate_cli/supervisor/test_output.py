@@ -27,6 +27,17 @@ def output(*, verbose=False, mood=Mood.RUNNING):
         pytest.param('{"level": "info", "event": "started"}', False, id="info"),
         pytest.param('{"level": "warning", "event": "slow"}', True, id="warning"),
         pytest.param('{"level": "critical", "event": "assert failure"}', True, id="envoy critical"),
+        pytest.param(
+            """{"level": "warning", "event": "message 'envoy.A' is contained in proto file 'envoy/a.proto' marked as """
+            'work-in-progress. API features marked as"}',
+            False,
+            id="envoy on what is new",
+        ),
+        pytest.param(
+            r'{"level": "warning", "event": "Invalid hits_addend: null_value: NULL_VALUE\n"}',
+            False,
+            id="envoy on no number",
+        ),
         pytest.param('{"event": "no level"}', True, id="no level"),
         pytest.param("{broken", True, id="broken json"),
         pytest.param("Traceback (most recent call last):", True, id="traceback"),

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from service_kit.endpoint import TcpEndpoint
+from service_kit.settings import SettingError
 from tollgate_cli.supervisor.layout import layout
-from tollgate_cli.supervisor.processes import NAMES, STOP_ORDER, Gateway, envoy, processes
+from tollgate_cli.supervisor.processes import APPENDFSYNC, NAMES, STOP_ORDER, Gateway, appendfsync, envoy, processes
 
 PLACE = layout(Path("/s"))
 ENVIRON = {"PATH": "/usr/bin", "OPENAI_API_KEY": "sk-1", "TOLLGATE_LOG_LEVEL": "debug"}
@@ -27,10 +28,13 @@ def test_every_process_is_there_and_is_stopped():
     [
         pytest.param(
             "control_plane",
-            "control_plane g.yaml --xds unix:/s/run/xds.sock --state-dir /s --authz unix:/s/run/authz.sock"
-            " --ratelimit unix:/s/run/ratelimit.sock --oauth unix:/s/run/oauth.sock --access-log /s/logs/access.log"
+            "control_plane g.yaml --xds unix:/s/run/xds.sock --state-dir /s --audit-log /s/audit.jsonl"
+            " --authz unix:/s/run/authz.sock --ratelimit unix:/s/run/ratelimit.sock"
+            " --oauth unix:/s/run/oauth.sock --usage unix:/s/run/usage.sock"
+            " --access-log /s/logs/access.log"
             " --envoy-admin unix:/s/run/envoy.sock --scrape authz=unix:/s/run/authz-metrics.sock"
-            " --scrape ratelimit=unix:/s/run/ratelimit-metrics.sock --envoy-binary /opt/envoy",
+            " --scrape ratelimit=unix:/s/run/ratelimit-metrics.sock"
+            " --scrape ledger=unix:/s/run/ledger-metrics.sock --envoy-binary /opt/envoy",
             id="control plane",
         ),
         pytest.param(
@@ -46,6 +50,15 @@ def test_every_process_is_there_and_is_stopped():
             id="ratelimit",
         ),
         pytest.param(
+            "ledger",
+            "usage_ledger --listen unix:/s/run/ledger.sock --control-plane unix:/s/run/xds.sock --state-dir /s"
+            " --metrics unix:/s/run/ledger-metrics.sock --http unix:/s/run/usage.sock"
+            " --access-log /s/logs/access.log --usage-events /s/usage-events.jsonl"
+            " --audit-log /s/audit.jsonl"
+            " --ratelimit unix:/s/run/ratelimit.sock",
+            id="ledger",
+        ),
+        pytest.param(
             "envoy",
             "-c /s/run/bootstrap.yaml --disable-hot-restart --drain-time-s 600 --drain-strategy immediate"
             " --file-flush-interval-msec 10 --file-flush-min-size-kb 0",
@@ -54,13 +67,23 @@ def test_every_process_is_there_and_is_stopped():
         pytest.param(
             "store",
             "--port 0 --unixsocket /s/run/store.sock --unixsocketperm 600 --dir /s/store --appendonly yes"
-            " --appendfsync everysec --save  --maxmemory-policy noeviction --protected-mode yes --daemonize no",
+            " --appendfsync no --save  --maxmemory-policy noeviction --protected-mode yes --daemonize no",
             id="store",
         ),
     ],
 )
 def test_the_command_wires_the_process_to_the_others(name, expected):
     assert options(name) == expected
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [({}, "no"), ({APPENDFSYNC: "always"}, "always")])
+def test_the_store_waits_for_the_disk_where_it_is_told_to(chosen, expected):
+    assert appendfsync(chosen) == expected
+
+
+def test_the_store_never_acknowledges_what_it_has_not_written():
+    with pytest.raises(SettingError, match="'everysec' is neither no nor always"):
+        appendfsync({APPENDFSYNC: "everysec"})
 
 
 def test_only_the_control_plane_sees_the_secrets_of_the_environment():

@@ -276,7 +276,7 @@ class ResourceVersion(_message.Message):
     def __init__(self, version: _Optional[str] = ..., groups: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WiringReport(_message.Message):
-    __slots__ = ("authz", "ratelimit", "access_log", "tls_certificate", "tls_private_key", "tls_authority", "oauth")
+    __slots__ = ("authz", "ratelimit", "access_log", "tls_certificate", "tls_private_key", "tls_authority", "oauth", "usage")
     AUTHZ_FIELD_NUMBER: _ClassVar[int]
     RATELIMIT_FIELD_NUMBER: _ClassVar[int]
     ACCESS_LOG_FIELD_NUMBER: _ClassVar[int]
@@ -284,6 +284,7 @@ class WiringReport(_message.Message):
     TLS_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
     TLS_AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     OAUTH_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     authz: str
     ratelimit: str
     access_log: str
@@ -291,4 +292,5 @@ class WiringReport(_message.Message):
     tls_private_key: str
     tls_authority: str
     oauth: str
-    def __init__(self, authz: _Optional[str] = ..., ratelimit: _Optional[str] = ..., access_log: _Optional[str] = ..., tls_certificate: _Optional[str] = ..., tls_private_key: _Optional[str] = ..., tls_authority: _Optional[str] = ..., oauth: _Optional[str] = ...) -> None: ...
+    usage: str
+    def __init__(self, authz: _Optional[str] = ..., ratelimit: _Optional[str] = ..., access_log: _Optional[str] = ..., tls_certificate: _Optional[str] = ..., tls_private_key: _Optional[str] = ..., tls_authority: _Optional[str] = ..., oauth: _Optional[str] = ..., usage: _Optional[str] = ...) -> None: ...

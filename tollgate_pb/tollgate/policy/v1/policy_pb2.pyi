@@ -14,6 +14,33 @@ class CertificateName(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CERTIFICATE_NAME_DNS: _ClassVar[CertificateName]
     CERTIFICATE_NAME_COMMON_NAME: _ClassVar[CertificateName]
 
+class Unit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    UNIT_UNSPECIFIED: _ClassVar[Unit]
+    UNIT_REQUESTS: _ClassVar[Unit]
+    UNIT_TOKENS: _ClassVar[Unit]
+    UNIT_CONCURRENT: _ClassVar[Unit]
+
+class Calendar(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CALENDAR_UNSPECIFIED: _ClassVar[Calendar]
+    CALENDAR_DAY: _ClassVar[Calendar]
+    CALENDAR_WEEK: _ClassVar[Calendar]
+    CALENDAR_MONTH: _ClassVar[Calendar]
+
+class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MODE_UNSPECIFIED: _ClassVar[Mode]
+    MODE_ENFORCE: _ClassVar[Mode]
+    MODE_REPORT: _ClassVar[Mode]
+
+class StoreFailure(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STORE_FAILURE_UNSPECIFIED: _ClassVar[StoreFailure]
+    STORE_FAILURE_DENY: _ClassVar[StoreFailure]
+    STORE_FAILURE_LOCAL: _ClassVar[StoreFailure]
+    STORE_FAILURE_ALLOW: _ClassVar[StoreFailure]
+
 class Dimension(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     DIMENSION_UNSPECIFIED: _ClassVar[Dimension]
@@ -22,16 +49,33 @@ class Dimension(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DIMENSION_CONSUMER: _ClassVar[Dimension]
     DIMENSION_IP: _ClassVar[Dimension]
     DIMENSION_ROUTE: _ClassVar[Dimension]
+    DIMENSION_PLAN: _ClassVar[Dimension]
 CERTIFICATE_NAME_UNSPECIFIED: CertificateName
 CERTIFICATE_NAME_SPIFFE: CertificateName
 CERTIFICATE_NAME_DNS: CertificateName
 CERTIFICATE_NAME_COMMON_NAME: CertificateName
+UNIT_UNSPECIFIED: Unit
+UNIT_REQUESTS: Unit
+UNIT_TOKENS: Unit
+UNIT_CONCURRENT: Unit
+CALENDAR_UNSPECIFIED: Calendar
+CALENDAR_DAY: Calendar
+CALENDAR_WEEK: Calendar
+CALENDAR_MONTH: Calendar
+MODE_UNSPECIFIED: Mode
+MODE_ENFORCE: Mode
+MODE_REPORT: Mode
+STORE_FAILURE_UNSPECIFIED: StoreFailure
+STORE_FAILURE_DENY: StoreFailure
+STORE_FAILURE_LOCAL: StoreFailure
+STORE_FAILURE_ALLOW: StoreFailure
 DIMENSION_UNSPECIFIED: Dimension
 DIMENSION_SUBJECT: Dimension
 DIMENSION_TENANT: Dimension
 DIMENSION_CONSUMER: Dimension
 DIMENSION_IP: Dimension
 DIMENSION_ROUTE: Dimension
+DIMENSION_PLAN: Dimension
 
 class AuthzPolicy(_message.Message):
     __slots__ = ("jwt", "bearer_tokens", "consumers", "plans", "default_plan", "api_keys", "declared_keys", "mtls", "tokens")
@@ -218,19 +262,79 @@ class Consumer(_message.Message):
     def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., plan: _Optional[str] = ...) -> None: ...
 
 class LimitSet(_message.Message):
-    __slots__ = ("limits",)
+    __slots__ = ("limits", "quotas", "usage", "metering", "exempt", "replaced")
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    QUOTAS_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    METERING_FIELD_NUMBER: _ClassVar[int]
+    EXEMPT_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_FIELD_NUMBER: _ClassVar[int]
     limits: _containers.RepeatedCompositeFieldContainer[Limit]
-    def __init__(self, limits: _Optional[_Iterable[_Union[Limit, _Mapping]]] = ...) -> None: ...
+    quotas: _containers.RepeatedCompositeFieldContainer[Quota]
+    usage: str
+    metering: Metering
+    exempt: bool
+    replaced: Replaced
+    def __init__(self, limits: _Optional[_Iterable[_Union[Limit, _Mapping]]] = ..., quotas: _Optional[_Iterable[_Union[Quota, _Mapping]]] = ..., usage: _Optional[str] = ..., metering: _Optional[_Union[Metering, _Mapping]] = ..., exempt: _Optional[bool] = ..., replaced: _Optional[_Union[Replaced, _Mapping]] = ...) -> None: ...
+
+class Replaced(_message.Message):
+    __slots__ = ("limits", "usages", "all_quotas")
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    USAGES_FIELD_NUMBER: _ClassVar[int]
+    ALL_QUOTAS_FIELD_NUMBER: _ClassVar[int]
+    limits: bool
+    usages: _containers.RepeatedScalarFieldContainer[str]
+    all_quotas: bool
+    def __init__(self, limits: _Optional[bool] = ..., usages: _Optional[_Iterable[str]] = ..., all_quotas: _Optional[bool] = ...) -> None: ...
 
 class Limit(_message.Message):
-    __slots__ = ("id", "requests", "period_seconds", "per")
+    __slots__ = ("id", "amount", "period_seconds", "per", "unit", "mode", "on_store_failure")
     ID_FIELD_NUMBER: _ClassVar[int]
-    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
     PERIOD_SECONDS_FIELD_NUMBER: _ClassVar[int]
     PER_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    ON_STORE_FAILURE_FIELD_NUMBER: _ClassVar[int]
     id: str
-    requests: int
+    amount: int
     period_seconds: int
     per: _containers.RepeatedScalarFieldContainer[Dimension]
-    def __init__(self, id: _Optional[str] = ..., requests: _Optional[int] = ..., period_seconds: _Optional[int] = ..., per: _Optional[_Iterable[_Union[Dimension, str]]] = ...) -> None: ...
+    unit: Unit
+    mode: Mode
+    on_store_failure: StoreFailure
+    def __init__(self, id: _Optional[str] = ..., amount: _Optional[int] = ..., period_seconds: _Optional[int] = ..., per: _Optional[_Iterable[_Union[Dimension, str]]] = ..., unit: _Optional[_Union[Unit, str]] = ..., mode: _Optional[_Union[Mode, str]] = ..., on_store_failure: _Optional[_Union[StoreFailure, str]] = ...) -> None: ...
+
+class Quota(_message.Message):
+    __slots__ = ("id", "usage", "amount", "window", "per", "mode", "on_store_failure")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    PER_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    ON_STORE_FAILURE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    usage: str
+    amount: int
+    window: Calendar
+    per: _containers.RepeatedScalarFieldContainer[Dimension]
+    mode: Mode
+    on_store_failure: StoreFailure
+    def __init__(self, id: _Optional[str] = ..., usage: _Optional[str] = ..., amount: _Optional[int] = ..., window: _Optional[_Union[Calendar, str]] = ..., per: _Optional[_Iterable[_Union[Dimension, str]]] = ..., mode: _Optional[_Union[Mode, str]] = ..., on_store_failure: _Optional[_Union[StoreFailure, str]] = ...) -> None: ...
+
+class Metering(_message.Message):
+    __slots__ = ("input_price", "output_price")
+    INPUT_PRICE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_PRICE_FIELD_NUMBER: _ClassVar[int]
+    input_price: int
+    output_price: int
+    def __init__(self, input_price: _Optional[int] = ..., output_price: _Optional[int] = ...) -> None: ...
+
+class LedgerPolicy(_message.Message):
+    __slots__ = ("retention_seconds", "audit_retention_seconds")
+    RETENTION_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_RETENTION_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    retention_seconds: int
+    audit_retention_seconds: int
+    def __init__(self, retention_seconds: _Optional[int] = ..., audit_retention_seconds: _Optional[int] = ...) -> None: ...

@@ -9,9 +9,10 @@ from xds.type.v3 import typed_struct_pb2 as typed_struct_pb
 from control_plane.ir.model import Gateway
 from control_plane.policies.limits import limit_set, limited
 from control_plane.xds.filters import instance_limits
+from control_plane.xds.routes.about import route_metadata
 from tests.support.compiled import IDENTITY, compiled, config, private, route
 
-DIMENSIONS = ("subject", "tenant", "consumer", "ip", "route")
+DIMENSIONS = ("subject", "tenant", "consumer", "ip", "route", "plan")
 
 
 def here(requests: str, per: str | list[str] = "subject") -> dict[str, Any]:
@@ -56,6 +57,12 @@ def test_no_call_lacks_what_a_limit_counts(owner: str, per: str | list[str]) -> 
                for item in found["descriptors"])  # fmt: skip
 
 
+def test_what_is_only_reported_refuses_nothing() -> None:
+    found = fields(gateway(private(limits=[here("5/minute"), {**here("4/hour"), "mode": "report"}])))
+
+    assert [item.get("shadow_mode", False) for item in found["descriptors"]] == [True, False]
+
+
 def test_every_call_is_asked_and_pays_its_cost() -> None:
     found = fields(gateway(private(limits=[here("5/minute")])))
 
@@ -67,7 +74,7 @@ def test_every_call_is_asked_and_pays_its_cost() -> None:
 
 def test_a_route_says_who_it_is_and_what_it_costs() -> None:
     (built,) = gateway(private(limits=[here("5/minute")], cost=3)).routes
-    said = json_format.MessageToDict(instance_limits.route_metadata(built))
+    said = json_format.MessageToDict(route_metadata(built))
 
     assert said == {"filterMetadata": {"tollgate.route": {"name": "email", "cost": 3}}}
 

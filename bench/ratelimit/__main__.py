@@ -1,0 +1,3 @@
+from bench.ratelimit.main import main
+
+main()

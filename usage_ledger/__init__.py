@@ -1,0 +1,4 @@
+"""The ledger: Envoy's access log in SQL, a row a request, each once, chained by hashes.
+
+Errors: LedgerUnavailable, LedgerUnusable (errors.py)
+"""

@@ -1,0 +1,179 @@
+"""The tables of the ledger, and whether a database is one.
+
+Every writer, which is one tail of one Envoy's log, has a chain of its own. Sums of hours and days are kept beside the
+rows, and stay when rows are old enough to go.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    insert,
+    inspect,
+    select,
+    text,
+)
+
+from service_kit.databases import POSTGRESQL
+from usage_ledger.audit.entries import AuditEntry
+from usage_ledger.entries import Entry
+from usage_ledger.errors import LedgerUnusable
+
+VERSION: Final = 1
+# Held while a transaction changes something: a call and its hold may be told by two writers at once. "TGul".
+CHANGING: Final = 0x5447756C
+
+TABLES: Final = MetaData()
+STATE: Final = Table("tollgate_ledger", TABLES, Column("schema_version", Integer, nullable=False))
+WRITERS: Final = Table(
+    "tollgate_ledger_writers",
+    TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    # The last row of its chain.
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    # Milliseconds: rows from before were removed for their age, and would be taken for new ones.
+    Column("horizon", BigInteger, nullable=False),
+)
+
+
+def _columns(entry: type[Entry | AuditEntry]) -> Iterator[Column[int] | Column[str]]:
+    for name, kind in entry.__annotations__.items():
+        if kind is int:
+            yield Column(name, BigInteger, nullable=False)
+        else:
+            yield Column(name, String, nullable=kind is not str)
+
+
+ROWS: Final = Table(
+    "tollgate_ledger_rows",
+    TABLES,
+    Column("writer", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", LargeBinary, nullable=False),
+    *_columns(Entry),
+    Column("hash", LargeBinary, nullable=False),
+    Index("tollgate_ledger_rows_by_key", "key", "kind", "writer", unique=True),
+    sqlite_with_rowid=False,
+)
+# Rows are removed in these alone, whole and the oldest first, so that what stays is a chain.
+SEGMENTS: Final = Table(
+    "tollgate_ledger_segments",
+    TABLES,
+    Column("writer", Integer, primary_key=True, autoincrement=False),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    Column("before", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("opened", BigInteger, nullable=False),
+    # The start of its newest row.
+    Column("newest", BigInteger, nullable=False),
+    Column("removed", BigInteger),
+)
+POSITIONS: Final = Table(
+    "tollgate_ledger_positions",
+    TABLES,
+    Column("writer", Integer, primary_key=True, autoincrement=False),
+    Column("source", String, primary_key=True),
+    Column("device", String, primary_key=True),  # numbers of a kernel have 64 bits and no sign
+    Column("inode", String, primary_key=True),
+    Column("offset", BigInteger, nullable=False),
+    Column("head_size", Integer, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+)
+QUARANTINE: Final = Table(
+    "tollgate_ledger_quarantine",
+    TABLES,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("writer", Integer, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("source", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("line", LargeBinary, nullable=False),
+)
+
+# Who changed what: a chain of its own for each writer.
+AUDIT_CHAINS: Final = Table(
+    "tollgate_ledger_audit_chains",
+    TABLES,
+    Column("writer", Integer, primary_key=True, autoincrement=False),
+    # The last row.
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    # The last row that went for its age, and since when rows are kept, in milliseconds.
+    Column("gone", BigInteger, nullable=False),
+    Column("gone_hash", LargeBinary, nullable=False),
+    Column("horizon", BigInteger, nullable=False),
+)
+AUDIT: Final = Table(
+    "tollgate_ledger_audit",
+    TABLES,
+    Column("writer", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    *_columns(AuditEntry),
+    Column("hash", LargeBinary, nullable=False),
+    Index("tollgate_ledger_audit_by_id", "writer", "id", unique=True),
+    Index("tollgate_ledger_audit_by_time", "at"),
+)
+
+DIMENSIONS: Final = ("consumer", "tenant", "plan", "key_id", "route", "model", "usage")
+SUMS: Final = (
+    "calls", "refused", "failed", "units", "tokens_in", "tokens_out", "tokens_cached", "estimated", "unsettled",
+    "amount", "bytes_in", "bytes_out", "duration_ms",
+)  # fmt: skip
+
+
+def _sums(name: str) -> Table:
+    return Table(
+        name,
+        TABLES,
+        Column("begin", BigInteger, primary_key=True, autoincrement=False),
+        *(Column(dimension, String, primary_key=True) for dimension in DIMENSIONS),
+        *(Column(sum_, BigInteger, nullable=False) for sum_ in SUMS),
+        Index(f"{name}_of_consumer", "consumer", "begin"),
+        sqlite_with_rowid=False,
+    )
+
+
+HOURS: Final = _sums("tollgate_ledger_hours")
+DAYS: Final = _sums("tollgate_ledger_days")
+# Seconds, and the table that has sums of so long.
+SPANS: Final = ((3600, HOURS), (86400, DAYS))
+
+
+def lock(db: Connection) -> None:
+    """Holds off everybody else who changes something, until the transaction ends; SQLite does so by itself."""
+    if db.dialect.name == POSTGRESQL:
+        db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CHANGING})
+
+
+def prepare(db: Connection) -> None:
+    """Makes the tables where there are none; LedgerUnusable where what is there is not to be worked with."""
+    lock(db)
+    found = inspect(db)
+    if not found.has_table(STATE.name):
+        if db.dialect.name != POSTGRESQL and (others := found.get_table_names()):
+            raise LedgerUnusable(f"it is a database of something else: it has a table {others[0]!r}; name another file")
+        TABLES.create_all(db)
+        db.execute(insert(STATE).values(schema_version=VERSION))
+    check(db)
+
+
+def check(db: Connection) -> None:
+    """LedgerUnusable where the tables are not those of this version."""
+    if not inspect(db).has_table(STATE.name):
+        raise LedgerUnusable("it holds no ledger; name the database that the ledger writes")
+    version = db.execute(select(STATE.c.schema_version)).scalar_one_or_none()
+    if version != VERSION:
+        raise LedgerUnusable(f"its schema is {version}, this program's {VERSION}; run the version that wrote it")
