@@ -95,7 +95,7 @@ def test_status_shows_who_runs_what(gateway: Gateway) -> None:
     people = tollgate(gateway, "status")
 
     envoys = [node for node in report["nodes"] if node["cluster"] == "tollgate-envoy"]
-    assert (report["problems"], report["configuration"]["errors"], len(report["nodes"])) == ([], [], 3)
+    assert (report["problems"], report["configuration"]["errors"], len(report["nodes"])) == ([], [], 4)
     assert envoys[0]["user_agent"].startswith("envoy 1.")
     held = envoys[0]["types"][CLUSTER_TYPE]
     assert held["settled"]

@@ -22,7 +22,7 @@ from tests.support.certificates import Authority
 from tests.support.compiled import JWT_SECRET, TOKEN, config, private, route, snapshots
 from tollgate_pb.tollgate.policy.v1 import policy_pb2 as policy_pb
 
-POLICY_KINDS = ("authz", "ratelimit")
+POLICY_KINDS = ("authz", "ratelimit", "ledger")
 UNKNOWN_FIELD = b"\xf8\xff\x03\x01"  # field 8191, varint 1
 CERTIFICATE, PRIVATE_KEY = Authority().issue("gateway.example.com")
 CREDENTIAL = "a-credential-of-an-upstream"
@@ -44,6 +44,8 @@ CONFIG = config(
     },
     admin={"token": "an-admin-token-of-the-file"},
     plans={"free": {"limits": [{"requests": "60/minute", "per": ["ip", "subject"]}]}},
+    defaults={"auth": ["jwt"]},
+    ledger={"retention": "30d"},
     routes=[private(auth=["jwt", "bearer"]), route("public", "/public", hosts=["*.example.com"], websocket=True)],
 )  # fmt: skip
 
