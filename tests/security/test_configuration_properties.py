@@ -23,23 +23,43 @@ from tests.support.golden_cases import CASES, ENVIRON, GOLDEN, source, written
 
 GOOD = [case for case in CASES if not (case / "errors.txt").exists()]
 TEXTS = [(file, file.read_bytes()) for file in written(CASES)]
+TEXT = "tag:yaml.org,2002:str"
 # Lists whose order means nothing.
 UNORDERED = frozenset(
-    {"routes", "consumers", "jwt", "bearer_tokens", "limits", "methods", "hosts", "audiences", "scopes", "roles", "per"}
-)
+    {
+        "routes", "consumers", "tenants", "jwt", "bearer_tokens", "limits", "quotas", "methods", "hosts", "audiences",
+        "scopes", "roles", "per",
+    }
+)  # fmt: skip
 FRAGMENTS = (
     b"", b"\xff", b"\0", b"\t", b"\n", b"- ", b": ", b"|\n", b"{", b"]", b"[[[[", b"'", b'"', b"&a ", b"*a", b"<<: ",
     b"!!x ", b"~", b"#", b"---\n", b"${", b"${X:-", b"0", b"no", b"file:", b"file:in.yaml", b"\xe2\x80\xa8", b"routes",
 )  # fmt: skip
 
 
+class Quoted(str):
+    """A text in quotes: `"${NAME:-}"` may be empty, and without them may not."""
+
+    __slots__ = ()
+
+
+class Written(yaml.SafeDumper):
+    """Writes in quotes what stood in quotes."""
+
+
+Written.add_representer(Quoted, lambda dumper, text: dumper.represent_scalar(TEXT, text, style='"'))
+
+
 class Words(yaml.SafeLoader):
-    """Keeps `on` a word, which is a key of this language, and a truth value of YAML 1.1."""
+    """Keeps quotes, and `on` a word, which is a key of this language, and a truth value of YAML 1.1."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - as the library declares it
         first: [(tag, words) for tag, words in resolvers if not (first in "oO" and tag.endswith(":bool"))]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+
+Words.add_constructor(TEXT, lambda loader, node: (Quoted if node.style else str)(loader.construct_scalar(node)))
 
 
 def compiled(path: Path) -> Mapping[str, bytes]:
@@ -112,7 +132,7 @@ def test_order_and_files_mean_nothing(case: Path, order: random.Random, parts: i
 
     with beside(next(written([case]))) as folder:
         for index, content in enumerate(files):
-            text = yaml.safe_dump(shuffled(content, order), sort_keys=False) if content else "# nothing\n"
+            text = yaml.dump(shuffled(content, order), Dumper=Written, sort_keys=False) if content else "# nothing\n"
             (folder / f"{order.randrange(100)}-{index}.yaml").write_text(text)
 
         assert compiled(folder) == expected(case)
