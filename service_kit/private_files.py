@@ -1,5 +1,6 @@
 """Files that hold secrets: readable by their owner alone from the moment they are there."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,13 +13,20 @@ BESIDE_A_DATABASE: Final = ("-wal", "-shm")
 
 
 def make_private_database(file: Path) -> None:
-    """A file for SQLite, made where there is none, readable by its owner alone; so is what is beside it."""
+    """A file for SQLite, made where there is none, readable by its owner alone; so is what is beside it.
+
+    One that is there is not opened: to close a file takes away every lock that this process has on it (POSIX), also
+    those of a connection that SQLite still has. Another process would then remove the log that we write ahead to.
+    """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     try:
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
+        if not os.access(file, os.R_OK | os.W_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+        file.chmod(0o600)
     for suffix in BESIDE_A_DATABASE:
         with suppress(FileNotFoundError):
             file.with_name(file.name + suffix).chmod(0o600)

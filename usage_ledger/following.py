@@ -16,7 +16,7 @@ from usage_ledger.rotation import Rotation
 from usage_ledger.tail import Tail
 
 # Seconds between two looks at logs that say nothing new.
-POLL: Final = 0.1
+POLL: Final = 0.2
 # And while the database takes no rows.
 TRY_AGAIN: Final = 1.0
 # Seconds between two looks for rows that are old enough.

@@ -55,7 +55,7 @@ def _held() -> int:
 async def _is_served(found: ControlPlane) -> None:
     async with fake_envoy(found.endpoint, node="good") as envoy:
         await envoy.subscribe(CLUSTER_TYPE, "*")
-        assert [item.name for item in (await envoy.take(within=2)).resources] == ["backend"]
+        assert [item.name for item in (await envoy.take(within=20)).resources] == ["backend"]
 
 
 async def _is_served_soon(found: ControlPlane) -> None:

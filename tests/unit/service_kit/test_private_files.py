@@ -1,5 +1,9 @@
 import os
+import sqlite3
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -59,3 +63,19 @@ def test_what_is_there_becomes_private(tmp_path):
 
     assert (mode(file), mode(beside), mode(tmp_path / "deep")) == ("0o600", "0o600", "0o700")
     assert not absent.exists()
+
+
+def test_a_database_that_is_in_use_keeps_its_locks(tmp_path):
+    """Else the next process that closes it takes itself for the last one, and removes the log written ahead."""
+    file = tmp_path / "db"
+    make_private_database(file)
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("CREATE TABLE t (n)")
+        make_private_database(file)
+        others = (
+            "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM t').fetchall(); c.close()"
+        )
+        subprocess.run([sys.executable, "-c", others, file], check=True, timeout=60)
+
+        assert file.with_name("db-wal").exists()
