@@ -35,7 +35,7 @@ def plane(gateway: Gateway) -> int:
 def connected(gateway: Gateway) -> bool:
     """Whether the control plane has its Envoy and all three services."""
     try:
-        return len(gateway.status()["nodes"]) == 4
+        return len(gateway.status()["nodes"]) >= 4
     except httpx.HTTPError:
         return False
 
