@@ -1,4 +1,4 @@
-"""What the commands of the benches share: how they end, with what a run was made, and where its figures go."""
+"""What the commands of the benches share: how they end, with what a run was made, and where its results go."""
 
 import argparse
 import signal
@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from bench.load import LoadFailed
 from bench.machine import load_average, machine
+from bench.report import inserted
 from bench.resources import ProcessEnded
 from service_kit.clock import Clock
 from service_kit.settings import environment
@@ -42,6 +43,15 @@ def add_outputs(parser: argparse.ArgumentParser, figures: Path) -> None:
     """Where the figures and the tables go."""
     parser.add_argument("--json", type=Path, default=figures, help="where all figures go (default: %(default)s)")
     parser.add_argument("--markdown", type=Path, help="a page whose marked block, or all of it, becomes these tables")
+
+
+def put_out(options: argparse.Namespace, suite: str, *, figures: str, tables: str) -> None:
+    """Writes what a run found where the options of `add_outputs` say, and prints the tables."""
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(figures, encoding="utf-8")
+    if options.markdown is not None:
+        options.markdown.write_text(inserted(options.markdown, suite, tables), encoding="utf-8")
+    print(tables, end="")
 
 
 def tell(text: str) -> None:

@@ -1,54 +1,49 @@
-"""An authorizer that decides nothing: the same server, the same answer, always; what remains is the transport.
+"""A service that decides nothing: the same server, the same answer, always; what remains is the transport.
 
-`python -m bench.empty_handler unix:/PATH PROFILE SUBJECT`
+`python -m bench.empty_handler authorizer|limiter unix:/PATH ANSWER`, the answer's bytes in hexadecimal digits.
 """
 
 import sys
-from uuid import UUID
+from types import MappingProxyType
+from typing import Final
 
 import grpc
 import uvloop
 
-from authz_service.answer import allowed
-from authz_service.identity import Grant
-from authz_service.main import NAME
-from authz_service.places import AUTHORIZATION, Change
-from authz_service.server import METHOD
+from authz_service.main import NAME as AUTHORIZER
+from authz_service.server import METHOD as CHECK
+from ratelimit_service.main import NAME as LIMITER
+from ratelimit_service.server import METHOD as SHOULD_RATE_LIMIT
 from service_kit.endpoint import parse_endpoint
 from service_kit.health import Health
 from service_kit.serve import GRPC_OPTIONS, server_port, stop_signal
 
+# In whose place it stands: the name of its health, and the method that it answers.
+SERVICES: Final = MappingProxyType({"authorizer": (AUTHORIZER, CHECK), "limiter": (LIMITER, SHOULD_RATE_LIMIT)})
+
 
 class EmptyHandler(grpc.GenericRpcHandler):
-    """Answers every check with the same bytes, unread."""
+    """Answers every call of a method with the same bytes, unread."""
 
-    def __init__(self, answer: bytes) -> None:
+    def __init__(self, method: str, answer: bytes) -> None:
+        self._name = method
         self._answer = answer
-        self._method: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._check)
+        self._method: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._decide)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
-        return self._method if handler_call_details.method == METHOD else None
+        return self._method if handler_call_details.method == self._name else None
 
-    async def _check(self, _request: bytes, _context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+    async def _decide(self, _request: bytes, _context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
         return self._answer
 
 
-def answer(profile: str, subject: str) -> bytes:
-    """What the authorizer itself answers to a token of this subject."""
-    nothing: frozenset[str] = frozenset()
-    grant = Grant(
-        subject=subject, consumer=subject, named_consumer=None, tenant=None, plan=None, key_id=None,
-        scopes=nothing, roles=nothing, forward=False,
-    )  # fmt: skip
-    return allowed(grant, profile, str(UUID(int=0)), without=Change(AUTHORIZATION))
-
-
-async def serve(address: str, profile: str, subject: str) -> None:
-    """Serves until SIGTERM; healthy as the authorizer is, because Envoy asks."""
-    health = Health(NAME)
+async def serve(service: str, address: str, answer: str) -> None:
+    """Serves until SIGTERM; healthy as the service is, because Envoy asks."""
+    name, method = SERVICES[service]
+    health = Health(name)
     await health.start()
     server = grpc.aio.server(options=GRPC_OPTIONS)
-    server.add_generic_rpc_handlers((EmptyHandler(answer(profile, subject)),))
+    server.add_generic_rpc_handlers((EmptyHandler(method, bytes.fromhex(answer)),))
     health.add_to(server)
     server_port(server, parse_endpoint(address), None)
     await server.start()

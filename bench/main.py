@@ -4,10 +4,10 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import fields, replace
 
-from bench.command import RESULTS, add_outputs, carried_out, facts, tell
+from bench.command import RESULTS, add_outputs, carried_out, facts, put_out, tell
 from bench.machine import load_average
 from bench.measure import measured
-from bench.report import as_json, as_markdown, kept
+from bench.report import as_json, as_markdown
 from bench.suite import QUICK, USUAL, Effort
 from bench.suites import SUITES
 from service_kit.clock import SystemClock
@@ -26,9 +26,7 @@ def run(options: argparse.Namespace, argv: Sequence[str]) -> None:
     started = load_average()
     results = measured(SUITES[options.suite], effort(options), clock, tell)
     made_with = facts("make bench", argv, started, clock)
-    page = as_markdown(results, made_with)
-    kept(options.suite, page, as_json(results, made_with), figures=options.json, markdown=options.markdown)
-    print(page, end="")
+    put_out(options, options.suite, figures=as_json(results, made_with), tables=as_markdown(results, made_with))
 
 
 def effort(options: argparse.Namespace) -> Effort:

@@ -74,14 +74,6 @@ def marks(suite: str) -> tuple[str, str]:
     return f"<!-- bench {suite} -->\n", f"<!-- end of bench {suite} -->"
 
 
-def kept(suite: str, page: str, results: str, *, figures: Path, markdown: Path | None) -> None:
-    """Writes the results into the file of figures, and their tables into a page where one is wanted."""
-    figures.parent.mkdir(parents=True, exist_ok=True)
-    figures.write_text(results, encoding="utf-8")
-    if markdown is not None:
-        markdown.write_text(inserted(markdown, suite, page), encoding="utf-8")
-
-
 def inserted(page: Path, suite: str, text: str) -> str:
     """The page with the text between the marks of the suite; the text alone where there are none."""
     begin, end = marks(suite)

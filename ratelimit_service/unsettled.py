@@ -6,7 +6,6 @@ hold says that it is one call.
 
 import asyncio
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -14,6 +13,7 @@ from typing import Final, Protocol
 from ratelimit_service.claims import Claim, Settled, Unsettled
 from ratelimit_service.metrics import LimitMetrics
 from ratelimit_service.scripts import StoreUnavailable
+from service_kit.appended import append
 from service_kit.clock import Clock
 from service_kit.log import Logger
 
@@ -66,19 +66,8 @@ class UnsettledCalls:
         self._log.warning("calls whose end never came stay charged as they were held", calls=len(found))
 
 
-def line(hold: Unsettled, now: float) -> str:
+def line(hold: Unsettled, now: float) -> bytes:
     """One event, as docs/limits.md describes it."""
     known = json.loads(hold.note) if hold.note else {}
-    return json.dumps({"type": "unsettled", "hold": hold.id, "at": round(now, 3), **known}, separators=(",", ":"))
-
-
-def append(file: Path, lines: Sequence[str]) -> None:
-    """Puts lines at the end of a private file, on the disk when this returns."""
-    descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "a+b") as opened:
-        size = os.fstat(descriptor).st_size
-        # A process that was killed in the middle of a line leaves a part of it, which must not spoil the next.
-        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        opened.write(("\n" * torn + "".join(f"{text}\n" for text in lines)).encode())
-        opened.flush()
-        os.fsync(descriptor)
+    event = {"type": "unsettled", "hold": hold.id, "at": round(now, 3), **known}
+    return json.dumps(event, separators=(",", ":")).encode() + b"\n"

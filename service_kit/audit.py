@@ -4,12 +4,10 @@ What an operator asks for is two lines of one id: that it begins, on the disk be
 ended. So nothing is changed without a trace, whenever a process is killed or a disk is full.
 """
 
-import fcntl
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from service_kit.api_keys import ID_PATTERN, PREFIX
+from service_kit.appended import append
 from service_kit.log import REDACTED
 
 AUDIT_NAME: Final = "audit.jsonl"
@@ -76,15 +75,7 @@ class AuditFile:
     def append(self, *events: AuditEvent) -> None:
         """All of them, on the disk, or none; OSError where the disk does not take them."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._locked() as descriptor:
-            size = os.fstat(descriptor).st_size
-            ended = not size or os.pread(descriptor, 1, size - 1) == b"\n"  # else a line that a crash left unfinished
-            try:
-                _write(descriptor, b"".join((b"" if ended else b"\n", *map(line, events))))
-                os.fsync(descriptor)
-            except OSError:
-                os.ftruncate(descriptor, size)
-                raise
+        append(self.path, map(line, events))
 
     def unfinished(self) -> tuple[AuditEvent, ...]:
         """Acts that began and of which nobody said how they ended."""
@@ -95,19 +86,6 @@ class AuditFile:
             else:
                 begun.pop(event.id, None)
         return tuple(replace(event, result=Result.UNKNOWN) for event in begun.values())
-
-    @contextmanager
-    def _locked(self) -> Iterator[int]:
-        """The file that has the name now: whoever rotates renames it."""
-        is_new = not self.path.exists()
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if is_new:
-                _sync(self.path.parent)
-            yield descriptor
-        finally:
-            os.close(descriptor)
 
     def _last(self) -> Iterator[AuditEvent]:
         try:
@@ -183,17 +161,3 @@ def _short(facts: Facts | None) -> Facts | None:
     if len(text) <= LONGEST_FACTS:
         return cast("Facts", json.loads(_without_secrets(text)))  # an object that was one
     return {"characters": len(text), "sha256": sha256(text.encode()).hexdigest()}
-
-
-def _write(descriptor: int, content: bytes) -> None:
-    """All of it: a disk that fills up takes a part."""
-    while content:
-        content = content[os.write(descriptor, content) :]
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

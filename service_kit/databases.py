@@ -3,15 +3,18 @@
 What is committed is on the disk. No URL is shown: it may hold a password.
 """
 
+import errno
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
+
+from service_kit.private_files import file_identity, make_private_database
 
 SQLITE_PREFIX: Final = "sqlite:///"
 POSTGRESQL: Final = "postgresql"
@@ -34,6 +37,59 @@ SERVER_SETTINGS: Final[Mapping[str, Any]] = MappingProxyType(  # Any: passed on 
 # The primary code of an extended one (https://www.sqlite.org/rescode.html); none where Python cannot decode a value.
 PRIMARY: Final = 0xFF
 DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class Replaced(Exception):  # noqa: N818 - what happened to the file
+    """At the path is another file than the one that was opened."""
+
+
+class SqliteFile:
+    """A file that is opened when it is first needed; one that only reads makes and changes nothing."""
+
+    def __init__(self, file: Path, *, changes: bool = True) -> None:
+        self._file = file
+        self._changes = changes
+        self._engine: Engine | None = None
+        self._opened_as: tuple[int, int] | None = None
+
+    def engine(self, prepare: Callable[[Connection], None]) -> Engine:
+        """What it is used by; `prepare` is done when it is opened, and what that raises leaves it closed."""
+        if self._engine is None:
+            self._engine = self._opened(prepare)
+            self._opened_as = file_identity(self._file)
+        elif file_identity(self._file) != self._opened_as:
+            raise Replaced("the file was moved, deleted or replaced while it was in use")
+        return self._engine
+
+    def close(self) -> None:
+        """It is opened anew when it is needed again."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    def _opened(self, prepare: Callable[[Connection], None]) -> Engine:
+        if self._changes:
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_database(self._file)
+        elif not self._file.exists():
+            raise FileNotFoundError(errno.ENOENT, "there is no such file yet")
+        engine = sqlite_engine(self._file, changes=self._changes)
+        with disposed_unless(engine, prepare):
+            if self._changes:
+                write_ahead(engine)
+        return engine
+
+
+@contextmanager
+def disposed_unless(engine: Engine, prepare: Callable[[Connection], None]) -> Iterator[None]:
+    """Prepares it; where that, or what follows, fails, nothing of it is left open."""
+    try:
+        with engine.begin() as db:
+            prepare(db)
+        yield
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def sqlite_engine(file: Path, *, changes: bool = True) -> Engine:
@@ -91,15 +147,6 @@ def is_damage(error: DBAPIError) -> bool:
 def one_line(reason: object) -> str:
     """What a driver says, which is written over several lines."""
     return " ".join(str(reason).split())
-
-
-def file_identity(file: Path) -> tuple[int, int] | None:
-    """What file is at the path; None where there is none."""
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _set_up(connection: sqlite3.Connection, _record: object) -> None:

@@ -6,7 +6,6 @@ removed does not come back.
 """
 
 import hashlib
-import os
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from service_kit.policy_cache import CacheError, Held
+from service_kit.private_files import make_private_database
 
 FORMAT: Final = 1
 # Seconds; somebody may be looking into it.
@@ -88,7 +88,7 @@ class PolicyDatabase:
             connection.executemany("INSERT OR REPLACE INTO resources VALUES (?, ?, ?, ?, ?)", rows)
 
     def _connection(self) -> sqlite3.Connection:
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite would ask the umask
+        make_private_database(self._path)  # SQLite would ask the umask
         connection = sqlite3.connect(self._path, timeout=LONGEST_WAIT)
         try:
             _prepare(connection)

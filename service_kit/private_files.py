@@ -18,7 +18,6 @@ def make_private_database(file: Path) -> None:
     One that is there is not opened: to close a file takes away every lock that this process has on it (POSIX), also
     those of a connection that SQLite still has. Another process would then remove the log that we write ahead to.
     """
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
@@ -30,6 +29,15 @@ def make_private_database(file: Path) -> None:
     for suffix in BESIDE_A_DATABASE:
         with suppress(FileNotFoundError):
             file.with_name(file.name + suffix).chmod(0o600)
+
+
+def file_identity(file: Path) -> tuple[int, int] | None:
+    """What file is at the path; None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def kept_secret(file: Path, make: Callable[[], str]) -> str:
@@ -63,7 +71,7 @@ def _fresh(file: Path, content: bytes) -> Iterator[Path]:
         yield fresh
     finally:
         fresh.unlink(missing_ok=True)
-    _sync(file.parent)
+    sync_folder(file.parent)
 
 
 def _text(file: Path) -> str:
@@ -84,7 +92,8 @@ def _put(fresh: Path, file: Path) -> None:
         fresh.replace(file)
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """What was made, renamed or removed in it is on the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -15,16 +15,15 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from service_kit.databases import (
     SQLITE_PREFIX,
     STATEMENT_BOUNDS,
-    file_identity,
+    Replaced,
+    SqliteFile,
+    disposed_unless,
     is_damage,
     one_line,
     postgresql_engine,
     shown,
-    sqlite_engine,
     sqlite_file,
-    write_ahead,
 )
-from service_kit.private_files import make_private_database
 from usage_ledger.errors import LedgerUnavailable, LedgerUnusable
 from usage_ledger.tables import check, prepare
 
@@ -40,51 +39,42 @@ class Database:
     """A database that is opened when it is first needed; one that only reads makes and changes nothing."""
 
     def __init__(self, url: str, *, changes: bool) -> None:
-        self._file = sqlite_file(url) if url.startswith(SQLITE_PREFIX) else None
-        self._url = None if self._file is not None else _parsed(url)
-        self.place = str(self._file) if self._url is None else shown(self._url)
         self._changes = changes
-        self._engine: Engine | None = None
-        self._opened_as: tuple[int, int] | None = None
+        self._server: Engine | None = None
+        self._at: SqliteFile | URL
+        if url.startswith(SQLITE_PREFIX):
+            file = sqlite_file(url)
+            self._at, self.place = SqliteFile(file, changes=changes), str(file)
+        else:
+            self._at = _parsed(url)
+            self.place = shown(self._at)
 
     def run(self, work: Work[Answer]) -> Answer:
         """The answer of a piece of work that is done whole, and on the disk, or not at all; blocks."""
         with self._errors_named(), self._opened().begin() as db:
-            if self._file is None:
+            if not isinstance(self._at, SqliteFile):
                 db.exec_driver_sql(STATEMENT_BOUNDS if self._changes else f"{ONE_MOMENT}; {STATEMENT_BOUNDS}")
             return work(db)
 
     def close(self) -> None:
-        if self._engine is not None:
-            self._engine.dispose()
-            self._engine = None
+        if isinstance(self._at, SqliteFile):
+            self._at.close()
+        elif self._server is not None:
+            self._server.dispose()
+            self._server = None
 
     def _opened(self) -> Engine:
-        if self._engine is not None:
-            if self._file is not None and file_identity(self._file) != self._opened_as:
-                raise LedgerUnavailable("the file was moved, deleted or replaced while it was in use; restart")
-            return self._engine
-        engine = self._made()
-        try:
-            with engine.begin() as db:
-                (prepare if self._changes else check)(db)
-            if self._file is not None and self._changes:
-                write_ahead(engine)
-        except BaseException:
-            engine.dispose()
-            raise
-        self._engine, self._opened_as = engine, file_identity(self._file) if self._file else None
-        return engine
-
-    def _made(self) -> Engine:
-        if self._url is not None:
-            return postgresql_engine(self._url)
-        assert self._file is not None  # noqa: S101 - one of both is there, which the types cannot say
-        if self._changes:
-            make_private_database(self._file)
-        elif not self._file.exists():
-            raise LedgerUnavailable("there is no such file yet")
-        return sqlite_engine(self._file, changes=self._changes)
+        ready = prepare if self._changes else check
+        if isinstance(self._at, SqliteFile):
+            try:
+                return self._at.engine(ready)
+            except Replaced as error:
+                raise LedgerUnavailable(f"{error}; restart") from error
+        if self._server is None:
+            engine = postgresql_engine(self._at)
+            with disposed_unless(engine, ready):
+                self._server = engine
+        return self._server
 
     @contextmanager
     def _errors_named(self) -> Iterator[None]:

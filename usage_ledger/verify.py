@@ -4,8 +4,7 @@ It reads the database alone, and trusts nothing that the process which writes it
 shows by the ends of chains that were kept elsewhere.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, Row, select
 from usage_ledger.book import Head
 from usage_ledger.chain import FIELDS, beginning, link
 from usage_ledger.entries import UNSETTLED, Entry
+from usage_ledger.kept_ends import Finding, KeptEnds, whole_chains_gone
 from usage_ledger.sums import Amounts, Place, Sums
 from usage_ledger.tables import DIMENSIONS, ROWS, SEGMENTS, SPANS, SUMS, WRITERS
 
@@ -23,17 +23,6 @@ PAGE: Final = 5_000
 MOST_BREAKS: Final = 200
 # Rows around a break among whose hashes the one is looked for that a row follows.
 NEAR: Final = 50
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What is wrong with the rows `first` to `last` of a writer, or, without them, with its sums."""
-
-    writer: str
-    kind: str
-    first: int
-    last: int
-    said: str
 
 
 @dataclass(frozen=True)
@@ -66,18 +55,13 @@ def verify(db: Connection, kept: Iterable[Head] = ()) -> Verified:
     rows = removed = until = 0
     kept = tuple(kept)
     for writer in db.execute(select(WRITERS).order_by(WRITERS.c.id)).all():
-        chain = _Chain(db, writer, [head for head in kept if head.writer == writer.name], totals)
+        chain = _Chain(db, writer, KeptEnds(writer.name, kept), totals)
         found += chain.findings()
         rows += chain.rows
         removed += chain.removed
         until = max(until, chain.removed_until)
         heads.append(Head(writer.name, writer.seq, writer.hash))
-    known = {head.writer for head in heads}
-    found += [
-        Finding(head.writer, "removed", 1, head.seq, "the whole chain is gone")
-        for head in kept
-        if head.writer not in known
-    ]
+    found += whole_chains_gone(kept, {head.writer for head in heads})
     found += _of_nobody(db)
     found += totals.findings(db)
     return Verified(tuple(heads), rows, removed, tuple(found), until)
@@ -97,15 +81,12 @@ def _of_nobody(db: Connection) -> Iterator[Finding]:
 class _Chain:
     """One writer's rows, looked at in their order."""
 
-    def __init__(self, db: Connection, writer: Row[Any], kept: Sequence[Head], totals: "_Totals") -> None:
+    def __init__(self, db: Connection, writer: Row[Any], kept: KeptEnds, totals: "_Totals") -> None:
         self.rows = 0
         self.removed = self.removed_until = 0
         self._db = db
         self._writer = writer
-        # Of one row several: whoever makes a chain anew may keep its end where an honest one is kept.
-        self._kept: dict[int, set[bytes]] = defaultdict(set)
-        for head in kept:
-            self._kept[head.seq].add(head.hash)
+        self._kept = kept
         self._totals = totals
         self._breaks: list[int] = []
 
@@ -116,8 +97,7 @@ class _Chain:
                 yield self._found("removed", expected, row.seq - 1, "missing")
             elif link(before, row.content) != row.hash:
                 self._breaks.append(row.seq)
-            for kept in sorted(self._kept.pop(row.seq, set()) - {row.hash}):
-                yield self._found("changed", 1, row.seq, f"the kept hash of row {row.seq} was {kept.hex()[:12]}")
+            yield from self._kept.unlike(row.seq, row.hash)
             expected, before = row.seq + 1, row.hash
             self.rows += 1
         yield from self._end(expected, before)
@@ -136,8 +116,7 @@ class _Chain:
             self.removed_until = max(self.removed_until, segment.newest)
             self._totals.incomplete_until(segment.newest)
             expected, before = segment.last + 1, segment.hash
-            for seq in [seq for seq in self._kept if seq <= segment.last]:
-                del self._kept[seq]
+            self._kept.forget_until(segment.last)
         return expected, before
 
     def _links(self) -> Iterator[_Link]:
@@ -158,9 +137,7 @@ class _Chain:
             yield self._found("removed", expected, self._writer.seq, "cut off at the end")
         elif (self._writer.seq, self._writer.hash) != (expected - 1, before):
             yield self._found("inserted", self._writer.seq + 1, expected - 1, "behind the end of the chain")
-        cut = [seq for seq in self._kept if seq >= max(expected, self._writer.seq + 1)]
-        if cut:
-            yield self._found("removed", expected, max(cut), "cut off at the end, says a kept end of the chain")
+        yield from self._kept.behind(expected, self._writer.seq)
 
     def _explained(self) -> Iterator[Finding]:
         """What happened where a row does not follow from the one before."""

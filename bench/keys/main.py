@@ -3,12 +3,11 @@
 import argparse
 from collections.abc import Sequence
 
-from bench.command import RESULTS, add_outputs, carried_out, facts, tell
+from bench.command import RESULTS, add_outputs, carried_out, facts, put_out, tell
 from bench.keys.effort import QUICK, USUAL
 from bench.keys.report import as_json, as_markdown
 from bench.keys.results import measured
 from bench.machine import load_average
-from bench.report import kept
 from service_kit.clock import SystemClock
 
 NAME = "keys"
@@ -25,9 +24,7 @@ def run(options: argparse.Namespace, argv: Sequence[str]) -> None:
     started = load_average()
     results = measured(QUICK if options.quick else USUAL, tell)
     made_with = facts("make bench-keys", argv, started, SystemClock())
-    page = as_markdown(results, made_with)
-    kept(NAME, page, as_json(results, made_with), figures=options.json, markdown=options.markdown)
-    print(page, end="")
+    put_out(options, NAME, figures=as_json(results, made_with), tables=as_markdown(results, made_with))
 
 
 def parsed(argv: Sequence[str]) -> argparse.Namespace:

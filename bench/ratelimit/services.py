@@ -55,7 +55,7 @@ def _empty(folder: Path, limits: LimiterProcess) -> Iterator[LimiterProcess]:
     """It answers as the limiter answered a call of one rule."""
     (answer,) = answered(limits.path, of_route("one")(1, ""), ONE, SystemClock()).bodies
     target = f"unix:{folder / 'empty.sock'}"
-    with _serving(target, "bench.ratelimit.empty", target, answer.hex()) as process:
+    with _serving(target, "bench.empty_handler", "limiter", target, answer.hex()) as process:
         yield process
 
 

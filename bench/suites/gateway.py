@@ -8,10 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import yaml
 from envoy.config.bootstrap.v3 import bootstrap_pb2 as bootstrap_pb
 
+from authz_service.answer import allowed
+from authz_service.identity import Grant
+from authz_service.places import AUTHORIZATION, Change
 from bench.edits import edit_to_live
 from bench.envoys import access_log, running_envoy, written_bootstrap
 from bench.ground import ALGORITHM, AUDIENCE, ISSUER, SUBJECT, gateway_ground
@@ -111,10 +115,10 @@ def native_rules(ground: Ground) -> Iterator[Running]:
 def empty_handler(ground: Ground) -> Iterator[Running]:
     port = free_port()
     gateway, bootstrap = _compiled(ground, port, "empty", config(ground))
-    profile = next(route.demand.profile for route in gateway.routes if route.demand is not None)
+    answer = _answer(next(route.demand.profile for route in gateway.routes if route.demand is not None))
     address = str(_wiring(ground, "empty").authz)
     with (
-        running_process([sys.executable, "-m", "bench.empty_handler", address, profile, SUBJECT]) as handler,
+        running_process([sys.executable, "-m", "bench.empty_handler", "authorizer", address, answer.hex()]) as handler,
         running_envoy(ground.envoy, _written(ground, "empty", bootstrap)) as envoy,
     ):
         yield Running(target(ground, port), {ENVOY: envoy, AUTHZ: handler})
@@ -180,6 +184,16 @@ def _whole(ground: Ground, content: Mapping[str, Any]) -> Iterator[Running]:
         others = sorted(started.keys() - PROGRAMS.keys())
         processes = {PROGRAMS.get(program, program): started[program] for program in (*PROGRAMS, *others)}
         yield Running(target(ground, gateway.port), {**processes, SUPERVISOR: supervisor}, gateway)
+
+
+def _answer(profile: str) -> bytes:
+    """What the authorizer itself answers to the token of every variant."""
+    nothing: frozenset[str] = frozenset()
+    grant = Grant(
+        subject=SUBJECT, consumer=SUBJECT, named_consumer=None, tenant=None, plan=None, key_id=None,
+        scopes=nothing, roles=nothing, forward=False,
+    )  # fmt: skip
+    return allowed(grant, profile, str(UUID(int=0)), without=Change(AUTHORIZATION))
 
 
 def _wiring(ground: Ground, name: str) -> Wiring:

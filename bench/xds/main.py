@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from bench.command import RESULTS, add_outputs, carried_out, facts, tell
+from bench.command import RESULTS, add_outputs, carried_out, facts, put_out, tell
 from bench.machine import load_average
-from bench.report import kept
 from bench.xds.effort import QUICK, USUAL, Effort
 from bench.xds.report import as_json, as_markdown
 from bench.xds.results import measured
@@ -30,9 +29,7 @@ def run(options: argparse.Namespace, argv: Sequence[str]) -> None:
     started = load_average()
     results = measured(effort(options), clock, tell)
     made_with = facts("make bench-xds", argv, started, clock)
-    page = as_markdown(results, made_with)
-    kept(NAME, page, as_json(results, made_with), figures=options.json, markdown=options.markdown)
-    print(page, end="")
+    put_out(options, NAME, figures=as_json(results, made_with), tables=as_markdown(results, made_with))
 
 
 def effort(options: argparse.Namespace) -> Effort:

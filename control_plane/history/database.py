@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from control_plane.history.schema import DAMAGE, Damaged, NewerSchema, code, prepare
-from service_kit.private_files import BESIDE_A_DATABASE, make_private_database
+from service_kit.private_files import BESIDE_A_DATABASE, file_identity, make_private_database
 
 Answer = TypeVar("Answer")
 Work = Callable[[sqlite3.Connection], Answer]
@@ -98,14 +98,15 @@ class Database:
             raise HistoryUnavailable(f"{self._file}: a value cannot be used: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None and self._opened_as == _identity(self._file):
+        if self._connection is not None and self._opened_as == file_identity(self._file):
             return self._connection
         self._close()
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         make_private_database(self._file)
         self._connection = sqlite3.connect(
             self._file, timeout=LONGEST_WAIT, isolation_level=None, check_same_thread=False
         )
-        self._opened_as = _identity(self._file)
+        self._opened_as = file_identity(self._file)
         prepare(self._connection)
         return self._connection
 
@@ -129,14 +130,6 @@ class Database:
         except OSError as error:
             raise HistoryUnavailable(f"{self._file}: {damage}; it cannot be set aside: {error.strerror}") from error
         self._warn(f"{self._file}: {damage}; it was set aside as {aside.name}, and a new history begins")
-
-
-def _identity(file: Path) -> tuple[int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _beside(file: Path, suffix: str) -> Path:

@@ -18,16 +18,14 @@ from control_plane.keys.tables import ANOTHER, prepare
 from service_kit.databases import (
     SQLITE_PREFIX,
     STATEMENT_BOUNDS,
-    file_identity,
+    Replaced,
+    SqliteFile,
     is_damage,
     one_line,
     postgresql_engine,
     shown,
-    sqlite_engine,
     sqlite_file,
-    write_ahead,
 )
-from service_kit.private_files import make_private_database
 
 Answer = TypeVar("Answer")
 Work = Callable[[Connection], Answer]
@@ -52,37 +50,26 @@ class SqliteDatabase:
 
     def __init__(self, file: Path, pepper: bytes) -> None:
         self.place = str(file)
-        self._file = file
+        self._file = SqliteFile(file)
         self._pepper = pepper
-        self._engine: Engine | None = None
-        self._opened_as: tuple[int, int] | None = None
 
     def run(self, work: Work[Answer]) -> Answer:
         with _errors_named(self.place), self._opened().begin() as db:
             return work(db)
 
     def close(self) -> None:
-        if self._engine is not None:
-            self._engine.dispose()
-            self._engine = None
+        self._file.close()
 
     def _opened(self) -> Engine:
-        if self._engine is None:
-            make_private_database(self._file)
-            engine = sqlite_engine(self._file)
-            try:
-                with engine.begin() as db:
-                    _check_pages(db)
-                    prepare(db, self._pepper)
-                write_ahead(engine)
-            except BaseException:
-                engine.dispose()
-                raise
-            self._engine, self._opened_as = engine, file_identity(self._file)
-        elif file_identity(self._file) != self._opened_as:
+        try:
+            return self._file.engine(self._prepare)
+        except Replaced as error:
             cure = "put it back, or restart the control plane to go on with what is there"
-            raise StoreUnavailable("the file was moved, deleted or replaced while it was in use", cure)
-        return self._engine
+            raise StoreUnavailable(str(error), cure) from error
+
+    def _prepare(self, db: Connection) -> None:
+        _check_pages(db)
+        prepare(db, self._pepper)
 
 
 class PostgresqlDatabase:

@@ -102,10 +102,6 @@ class Level:
     patterns: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
     of_key: Mapping[str, Entry] = field(default_factory=dict)
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.exact and not self.patterns and not self.of_key
-
 
 @dataclass(frozen=True)
 class Rules:

@@ -212,7 +212,7 @@ async def test_a_disk_without_room_refuses_and_keeps_what_there_was(tmp_path):
     """SQLite's own bound on pages stands in for the disk's."""
     async with opened(f"sqlite://{tmp_path}/users.sqlite", StillClock()) as stored:
         kept = await stored.create_key(SPEC, by="ops")
-        with stored._database._engine.connect() as connection:
+        with stored._database._opened().connect() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
         large = KeySpec("declared", tuple(f"{'x' * 200}{number}" for number in range(90)))

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tests.support.asgi_server import asgi_server
 from tests.support.ports import free_port
 
 # How it answers: the request's header of this name.
@@ -42,22 +42,14 @@ class Model:
 
 @contextmanager
 def running_model() -> Iterator[Model]:
-    """Serves in a thread with a loop of its own."""
+    """Serves beside the test, which may block."""
     port = free_port()
     model = Model(port)
-    config = uvicorn.Config(_app(model), host="127.0.0.1", port=port, log_config=None, lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive(), "the fake model did not start"
-            threading.Event().wait(0.01)
-        yield model
-    finally:
-        model.gate.set()
-        server.should_exit = True
-        thread.join()
+    with asgi_server(_app(model), port):
+        try:
+            yield model
+        finally:
+            model.gate.set()
 
 
 def _app(model: Model) -> Starlette:

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from tests.support.asgi_server import asgi_server
 from tests.support.ports import free_port
 
 
@@ -31,29 +31,13 @@ class Upstream:
 
 @contextmanager
 def running_upstream(port: int | None = None, *, host: str = "127.0.0.1", **tls: Any) -> Iterator[Upstream]:
-    """Serves in a thread with a loop of its own, so that a test may block; `tls` are the `ssl_` options of uvicorn."""
+    """Serves beside the test, which may block; `tls` are the `ssl_` options of uvicorn."""
     upstream = Upstream(port or free_port(), "https" if tls else "http")
-    config = uvicorn.Config(
-        _app(upstream),
-        host=host,
-        port=upstream.port,
-        log_config=None,
-        ws="websockets-sansio",
-        lifespan="off",
-        **tls,
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive(), "the fake upstream did not start"
-            threading.Event().wait(0.01)
-        yield upstream
-    finally:
-        upstream.gate.set()
-        server.should_exit = True
-        thread.join()
+    with asgi_server(_app(upstream), upstream.port, host=host, ws="websockets-sansio", **tls):
+        try:
+            yield upstream
+        finally:
+            upstream.gate.set()
 
 
 def _app(upstream: Upstream) -> Starlette:

@@ -4,8 +4,7 @@ It reads the database alone. Rows that went for their age are vouched for by a r
 ones were cut off shows by ends of chains that were kept elsewhere.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select
@@ -15,8 +14,9 @@ from usage_ledger.audit.entries import AuditEntry
 from usage_ledger.audit.retention import EXPIRED, said
 from usage_ledger.book import Head
 from usage_ledger.chain import link
+from usage_ledger.kept_ends import Finding, KeptEnds, whole_chains_gone
 from usage_ledger.tables import AUDIT, AUDIT_CHAINS, WRITERS
-from usage_ledger.verify import Finding, Verified
+from usage_ledger.verify import Verified
 
 PAGE: Final = 5_000
 
@@ -26,14 +26,9 @@ def verify_trail(db: Connection, kept: Iterable[Head] = ()) -> Verified:
     kept = tuple(kept)
     columns = (AUDIT_CHAINS, WRITERS.c.name)
     chains = db.execute(select(*columns).join(WRITERS, WRITERS.c.id == AUDIT_CHAINS.c.writer)).all()
-    looked = [_Chain(db, chain, [head for head in kept if head.writer == chain.name]) for chain in chains]
+    looked = [_Chain(db, chain, KeptEnds(chain.name, kept, beginning=max(1, chain.gone))) for chain in chains]
     found = [finding for chain in looked for finding in chain.findings()]
-    known = {chain.name for chain in chains}
-    found += [
-        Finding(head.writer, "removed", 1, head.seq, "the whole chain is gone")
-        for head in kept
-        if head.writer not in known
-    ]
+    found += whole_chains_gone(kept, {chain.name for chain in chains})
     found += _of_nobody(db)
     return Verified(ends(db), sum(chain.rows for chain in looked), sum(chain.gone for chain in chains), tuple(found))
 
@@ -49,34 +44,26 @@ def _of_nobody(db: Connection) -> Iterator[Finding]:
 class _Chain:
     """One writer's rows, looked at in their order."""
 
-    def __init__(self, db: Connection, chain: Row[Any], kept: Sequence[Head]) -> None:
+    def __init__(self, db: Connection, chain: Row[Any], kept: KeptEnds) -> None:
         self.rows = 0
         self._db = db
         self._chain = chain
-        # Of one row several: whoever makes a chain anew may keep its end where an honest one is kept.
-        self._kept: dict[int, set[bytes]] = defaultdict(set)
-        for head in kept:
-            if head.seq >= max(1, chain.gone):
-                self._kept[head.seq].add(head.hash)
+        self._kept = kept
         self._vouched = (chain.gone, chain.gone_hash) == (0, first_hash(chain.name))
 
     def findings(self) -> Iterator[Finding]:
         expected, before = self._chain.gone + 1, self._chain.gone_hash
-        yield from self._unlike_kept(self._chain.gone, before)
+        yield from self._kept.unlike(self._chain.gone, before)
         for seq, hash_, entry in self._links():
             if seq != expected:
                 yield self._found("removed", expected, seq - 1, "missing")
             elif link(before, entry) != hash_:
                 yield self._found("changed", seq, seq, "not what was written, or another row stood before it")
-            yield from self._unlike_kept(seq, hash_)
+            yield from self._kept.unlike(seq, hash_)
             self._hear(entry)
             expected, before = seq + 1, hash_
             self.rows += 1
         yield from self._end(expected, before)
-
-    def _unlike_kept(self, seq: int, hash_: bytes) -> Iterator[Finding]:
-        for kept in sorted(self._kept.pop(seq, set()) - {hash_}):
-            yield self._found("changed", 1, seq, f"the kept hash of row {seq} was {kept.hex()[:12]}")
 
     def _links(self) -> Iterator[tuple[int, bytes, AuditEntry]]:
         columns = (AUDIT.c.seq, AUDIT.c.hash, *(AUDIT.c[name] for name in AuditEntry._fields))
@@ -103,9 +90,7 @@ class _Chain:
             yield self._found("removed", expected, chain.seq, "cut off at the end")
         elif (chain.seq, chain.hash) != (expected - 1, before):
             yield self._found("inserted", chain.seq + 1, expected - 1, "behind the end of the chain")
-        cut = [seq for seq in self._kept if seq >= max(expected, chain.seq + 1)]
-        if cut:
-            yield self._found("removed", expected, max(cut), "cut off at the end, says a kept end of the chain")
+        yield from self._kept.behind(expected, chain.seq)
 
     def _found(self, kind: str, first: int, last: int, told: str) -> Finding:
         return Finding(self._chain.name, kind, first, last, told)

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from ratelimit_service.claims import Hold
 from ratelimit_service.metrics import LimitMetrics
-from ratelimit_service.unsettled import UnsettledCalls, append
+from ratelimit_service.unsettled import UnsettledCalls
 from tests.support.clock import StillClock
 from tests.support.counters import MemoryCounters
 
@@ -82,15 +82,3 @@ async def test_a_store_that_is_away_is_asked_again(tmp_path, counters, calls):
     await calls.look(tmp_path / "events")
 
     assert (tmp_path / "events").read_text().count("\n") == 1
-
-
-def test_a_torn_line_spoils_no_other(tmp_path):
-    file = tmp_path / "events"
-    append(file, ['{"hold":"a"}'])
-    with file.open("a") as opened:
-        opened.write('{"hold":')
-
-    append(file, ['{"hold":"b"}'])
-
-    assert file.read_text().splitlines() == ['{"hold":"a"}', '{"hold":', '{"hold":"b"}']
-    assert file.stat().st_mode & 0o777 == 0o600
