@@ -16,10 +16,10 @@ from types import MappingProxyType
 
 from control_plane.publication.outcome import NodeRefusal, Outcome, judged_by, refused_by_all, refused_names
 from control_plane.server.ads import Ads
+from control_plane.server.left import RETURN_SECONDS
 from control_plane.server.status import NodeVerdict
-from control_plane.server.types import ENVOYS, SERVICES
+from control_plane.server.types import ENVOYS, REFERRED_TYPES, SERVICES
 from control_plane.snapshot import EMPTY, Release, Snapshot, snapshot
-from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, SECRET_TYPE
 from service_kit.clock import Clock
 from service_kit.log import Logger
 from service_kit.race import first_ended
@@ -32,13 +32,8 @@ START_SECONDS = 3.0
 LINGER_SECONDS = 3.0
 # Late verdicts that come together are looked at together.
 LATE_SECONDS = 0.05
-# In which Envoys come back to a control plane that was away: their longest pause, and a little more.
-RETURN_SECONDS = 35.0
 # So many releases that nobody refused are kept to go back to.
 KEPT = 4
-
-# What routes and listeners refer to: kept while any Envoy may still run the old ones.
-REFERRED_TYPES = frozenset({SECRET_TYPE, CLUSTER_TYPE, ENDPOINTS_TYPE})
 
 
 Key = tuple[str, str]  # type URL and name

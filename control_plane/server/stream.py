@@ -89,6 +89,7 @@ class Stream:
         self._abreast = abreast or Abreast()
         self._resumed_at: float | None = None
         self._waits_until: float | None = None
+        self._parts_at: float | None = None  # when it is told of what it came back with and is not served
         self._unsent_since: float | None = None  # since when another stream has something to send first
         self.subscriptions: dict[str, Subscriptions] = {}
 
@@ -112,13 +113,16 @@ class Stream:
 
     def next_push(self, snapshot: Snapshot, now: float) -> Push | None:
         """The next response to send, or None while there is nothing to send or an earlier type is awaited."""
+        parting = (subscription.part(now) for subscription in self.subscriptions.values())
+        self._parts_at = min((at for at in parting if at is not None), default=None)
         push = self._next_content(snapshot, now)
         return push or self._next_heartbeat(now)
 
     def look_again_at(self, now: float) -> float | None:
         """When `next_push` may answer differently though nothing was received."""
         beats = (max(item.beat_at, item.overdue_at) for item in self.subscriptions.values() if item.beat_at is not None)
-        return min((at for at in (self._waits_until, *beats) if at is not None and at > now), default=None)
+        times = (self._waits_until, self._parts_at, *beats)
+        return min((at for at in times if at is not None and at > now), default=None)
 
     def concerned_by(self, type_url: str) -> bool:
         """Whether a push or a verdict on another stream may let this one send something."""

@@ -25,8 +25,9 @@ from control_plane.server.exchange import (
     Versions,
 )
 from control_plane.server.holding import Holding
+from control_plane.server.left import Left
 from control_plane.server.status import ResourceState
-from control_plane.server.types import BESIDE_TYPES, FULL_STATE_TYPES
+from control_plane.server.types import BESIDE_TYPES, FULL_STATE_TYPES, REFERRED_TYPES
 from control_plane.snapshot import Named, Resource, Snapshot
 from control_plane.xds.names import VIRTUAL_HOST_TYPE
 
@@ -137,6 +138,10 @@ class Subscription(ABC):
             return ResourceState.SYNCED
         was_sent = self.in_flight is not None and item.name in self.in_flight.told
         return ResourceState.STALE if was_sent or held is not None else ResourceState.NOT_SENT
+
+    @abstractmethod
+    def part(self, now: float) -> float | None:
+        """Lets the client be told of what it came back with and is not served any more, or says when to ask again."""
 
     @abstractmethod
     def parents_pushed(self, names: Collection[str]) -> None:
@@ -290,6 +295,10 @@ class SotwSubscription(Subscription):
     def heartbeat(self, now: float) -> Push | None:
         return self._remembered(super().heartbeat(now))
 
+    def part(self, _now: float) -> float | None:
+        """What it came back with is not known: it stated one version of all."""
+        return None
+
     def parents_pushed(self, names: Collection[str]) -> None:
         """Envoy asks again for what warms, with the names and the nonce that it used before."""
         self._warming |= frozenset(names)
@@ -360,12 +369,23 @@ class SotwSubscription(Subscription):
 class DeltaSubscription(Subscription):
     """Incremental: a request names what is new in the interest and what is no longer in it."""
 
+    def __init__(self, type_url: str, nonces: Iterator[str], *, lifetimes: bool = False) -> None:
+        super().__init__(type_url, nonces, lifetimes=lifetimes)
+        self._left = Left()
+
     def receive(self, request: DeltaRequest, now: float) -> Verdict | None:
         """Takes a request; its names count even if its nonce is stale [20]."""
         verdict = self._verdict(request.nonce, request.error, now)
+        if not self._started and self._type_url in REFERRED_TYPES:
+            self._left.begin(request.initial_versions, now)
         self._change_interest(request)
         self._started = True
         return verdict
+
+    def part(self, now: float) -> float | None:
+        if self._left.end(self._held, self._wants, now):
+            self._idle_at = None
+        return self._left.until
 
     def parents_pushed(self, names: Collection[str]) -> None:
         """Envoy does not ask again (1.40): a changed cluster would warm until its initial_fetch_timeout, 15 seconds.
@@ -396,6 +416,10 @@ class DeltaSubscription(Subscription):
             self._answer_due = False  # it was initialised before: what it has needs no answer [46]
         self._owed |= named - unsubscribe - first_versions.keys()  # [29, 36]
         self._owed |= left if wildcard else frozenset()  # [34]
+        self._left.forget(self._owed)
+
+    def _difference(self, target: Named) -> Versions:
+        return self._left.without(super()._difference(target), target)
 
     def _contents(self, told: Versions, target: Named) -> Contents:
         is_shared = told is self._held.changes(target)

@@ -41,6 +41,11 @@ NOTHING: Final[frozenset[str]] = frozenset()
 # Types whose verdict nobody waits for: Envoy ACKs what names a secret when it has the secret.
 UNAWAITED: Final = frozenset({SECRET_TYPE})
 
+# What routes and listeners refer to: kept while any Envoy may still run the old ones.
+REFERRED_TYPES: Final = frozenset(
+    {SECRET_TYPE, CLUSTER_TYPE, ENDPOINTS_TYPE, contract.AUTHZ_POLICY_TYPE, contract.LIMIT_SET_TYPE}
+)
+
 # In state-of-the-world responses of these types absence means deletion, and naming nothing means everything.
 FULL_STATE_TYPES: Final = frozenset(
     {CLUSTER_TYPE, LISTENER_TYPE, VIRTUAL_HOST_TYPE, *contract.POLICY_TYPES, *contract.BESIDE_TYPES}

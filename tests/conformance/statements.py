@@ -163,7 +163,8 @@ CHAPTERS: Final = (
             Statement(
                 46,
                 ONLY_DELTA,
-                "A client that comes back with versions gets the difference: changed, new and removed.",
+                "A client that comes back with versions gets the difference: changed, new and removed; what routes"
+                " refer to and is gone is removed 35 seconds later, when the routes of then are.",
                 "SPEC",
             ),
             Statement(47, ONLY_DELTA, "Such versions count in the first message of a type only.", "SPEC"),

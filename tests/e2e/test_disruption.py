@@ -14,6 +14,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from control_plane.history.history import FILE_NAME
 from tests.support.eventually import until
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.upstream import Upstream
@@ -107,10 +108,14 @@ def test_edits_go_live_under_load_without_a_failed_request(disrupted: Gateway, u
     assert outcomes[200] > 100
 
 
+@pytest.mark.parametrize("remembered", [True, False], ids=["remembered", "forgotten"])
 def test_a_file_that_was_changed_while_the_control_plane_was_away_goes_live_unnoticed(
-    disrupted: Gateway, upstream: Upstream
+    disrupted: Gateway, upstream: Upstream, remembered: bool
 ):
-    """Every upstream has another name then: taken away before the routes know, each request would be a 503."""
+    """Every upstream and limit is another one then: taken away before the routes know, each request would fail.
+
+    Also where the new one does not know what the old one sent last: it may have ended before it wrote that down.
+    """
     with load(disrupted, "/private", "/public", "/limited") as outcomes:
         for name in ("moved", "echo", "moved-again"):
             pid = disrupted.pid_of("control_plane")
@@ -120,7 +125,11 @@ def test_a_file_that_was_changed_while_the_control_plane_was_away_goes_live_unno
             )
             content["upstreams"] = {name: {"url": upstream.url}}
             content["routes"] = [{**route, "upstream": name} for route in content["routes"]]
+            content["routes"][2]["limits"] = [{"requests": f"{100_000 + len(name)}/minute", "per": "ip"}]
             disrupted.write(content)
+            if not remembered:
+                for file in (disrupted.folder / "state").glob(f"{FILE_NAME}*"):
+                    file.unlink()
             os.kill(pid, signal.SIGKILL)
             until(lambda name=name: status_of(disrupted, f"/{name}") == 200, seconds=60)
 

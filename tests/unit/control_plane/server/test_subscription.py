@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from control_plane.server.left import RETURN_SECONDS
 from control_plane.server.subscription import (
     Ack,
     DeltaRequest,
@@ -16,8 +17,9 @@ from control_plane.server.subscription import (
     SotwRequest,
     SotwSubscription,
 )
+from control_plane.server.types import REFERRED_TYPES
 from control_plane.snapshot import EMPTY, Snapshot, resource, snapshot
-from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE
+from control_plane.xds.names import CLUSTER_TYPE, ENDPOINTS_TYPE, LISTENER_TYPE
 
 
 def world(type_url: str, **bodies: str) -> Snapshot:
@@ -364,12 +366,70 @@ def test_45_a_deleted_resource_is_removed_once() -> None:
     assert client.names() is None
 
 
-def test_46_a_reconnecting_client_gets_the_difference() -> None:
-    before = world(CLUSTER_TYPE, same="1", changed="1", gone="1").of(CLUSTER_TYPE)
-    client = delta().serve(same="1", changed="2", new="1")
-    client.ask(initial={name: item.version for name, item in before.items()})
+def comes_back(type_url: str) -> tuple[DeltaSubscription, Snapshot]:
+    """With three resources, of which one has changed and one has gone; and what is served now."""
+    before = world(type_url, same="1", changed="1", gone="1").of(type_url)
+    subscription = DeltaSubscription(type_url, nonces())
+    subscription.receive(DeltaRequest(("*",), initial_versions={name: it.version for name, it in before.items()}), 0.0)
+    return subscription, world(type_url, same="1", changed="2", new="1")
 
-    assert client.names() == "changed new -gone"
+
+def told(subscription: DeltaSubscription, held: Snapshot, now: float) -> tuple[list[str], list[str]] | None:
+    """The names that are sent and those that are taken away then; they are ACKed."""
+    if (push := subscription.push(held, now)) is None:
+        return None
+    subscription.receive(DeltaRequest(nonce=push.nonce), now)
+    return [item.name for item in push.resources], list(push.removed)
+
+
+def test_46_a_reconnecting_client_gets_the_difference() -> None:
+    subscription, held = comes_back(LISTENER_TYPE)
+
+    assert told(subscription, held, 0.0) == (["changed", "new"], ["gone"])
+
+
+@pytest.mark.parametrize("type_url", sorted(REFERRED_TYPES))
+def test_46_what_its_routes_may_need_is_taken_away_when_it_cannot_run_them_any_more(type_url: str) -> None:
+    subscription, held = comes_back(type_url)
+    assert told(subscription, held, 0.0) == (["changed", "new"], [])
+    assert subscription.part(1.0) == RETURN_SECONDS
+    assert told(subscription, held, 1.0) is None
+    assert not subscription.pending(held)
+
+    assert subscription.part(RETURN_SECONDS) is None
+    assert subscription.pending(held)
+    assert told(subscription, held, RETURN_SECONDS) == ([], ["gone"])
+    assert told(subscription, held, RETURN_SECONDS) is None
+
+
+def test_46_what_is_served_again_meanwhile_is_like_any_other() -> None:
+    subscription, held = comes_back(CLUSTER_TYPE)
+    told(subscription, held, 0.0)
+    again = world(CLUSTER_TYPE, same="1", changed="2", new="1", gone="2")
+    assert told(subscription, again, 1.0) == (["gone"], [])
+
+    assert told(subscription, held, 2.0) == ([], ["gone"])
+    subscription.part(RETURN_SECONDS)
+    assert told(subscription, held, RETURN_SECONDS) is None
+
+
+def test_46_what_is_asked_for_by_name_meanwhile_is_answered() -> None:
+    subscription, held = comes_back(CLUSTER_TYPE)
+    told(subscription, held, 0.0)
+    subscription.receive(DeltaRequest(("gone",)), 1.0)
+
+    assert told(subscription, held, 1.0) == ([], ["gone"])
+    subscription.part(RETURN_SECONDS)
+    assert told(subscription, held, RETURN_SECONDS) is None
+
+
+def test_46_what_is_not_wanted_any_more_is_not_told_of() -> None:
+    subscription, held = comes_back(ENDPOINTS_TYPE)
+    told(subscription, held, 0.0)
+    subscription.receive(DeltaRequest(unsubscribe=("*",)), 1.0)
+    subscription.part(RETURN_SECONDS)
+
+    assert told(subscription, held, RETURN_SECONDS) is None
 
 
 def test_46_a_reconnecting_client_that_has_all_gets_nothing() -> None:
