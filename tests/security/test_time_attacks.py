@@ -40,11 +40,13 @@ class Slow:
 
 
 @contextmanager
-def begun(besieged: Besieged, path: str, *headers: bytes) -> Iterator[Slow]:
-    """A request with one half of its body."""
+def begun(besieged: Besieged, path: str, *headers: bytes, let_in: bool = False) -> Iterator[Slow]:
+    """A request with one half of its body; one that is `let_in` has reached its upstream with that."""
     length = b"Content-Length: %d" % (2 * len(HALF))
     with socket.create_connection(("127.0.0.1", besieged.port), 10) as sock:
         sock.sendall(request(path, *headers, length, method=b"POST", body=HALF))
+        if let_in:
+            until(lambda: besieged.private.has_begun(path))
         yield Slow(sock)
 
 
@@ -73,7 +75,7 @@ def test_a_request_lives_on_when_its_token_ends_and_no_other_begins(besieged: Be
     short = bearer(token(exp=expires))
     assert ask(besieged, "/private/short", short) == (200, None)
 
-    with begun(besieged, "/private/slow-body", short) as slow:
+    with begun(besieged, "/private/slow-body", short, let_in=True) as slow:
         until(lambda: time.time() > expires + 0.1)
         assert slow.finish().status == 200
 
@@ -109,7 +111,7 @@ def test_a_revoked_key_opens_nothing_on_a_connection_that_it_opened(besieged: Be
         made = call("/keys", consumer="acme")
         key = {"x-api-key": made["key"]}
         before = [client.get("/private/kept", headers=key).status_code for _ in range(3)]
-        with begun(besieged, "/private/kept-on", b"X-Api-Key: " + made["key"].encode()) as slow:
+        with begun(besieged, "/private/kept-on", b"X-Api-Key: " + made["key"].encode(), let_in=True) as slow:
             call(f"/keys/{made['id']}/revoke")
             after = [client.get("/private/kept", headers=key).status_code for _ in range(3)]
             last = slow.finish().status

@@ -30,6 +30,11 @@ class Recorder:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.requests: list[Recorded] = []
+        self.begun: list[bytes] = []
+
+    def has_begun(self, marker: str) -> bool:
+        """Whether a request with this in its first line has arrived, be it without its body's end."""
+        return any(marker.encode() in line for line in self.begun)
 
     def of(self, marker: str, since: int = 0) -> list[Recorded]:
         """The requests that carry this marker anywhere, but for the first so many."""
@@ -43,7 +48,7 @@ def running_recorder() -> Iterator[Recorder]:
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
-            while (request := _read(self.rfile)) is not None:
+            while (request := _read(self.rfile, recorder.begun)) is not None:
                 recorder.requests.append(request)
                 self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nrecorded")
 
@@ -59,12 +64,13 @@ def running_recorder() -> Iterator[Recorder]:
             thread.join()
 
 
-def _read(stream: BinaryIO) -> Recorded | None:
+def _read(stream: BinaryIO, begun: list[bytes]) -> Recorded | None:
     try:
         line = stream.readline(LONGEST_LINE)
         if not line.strip():
             return None
         headers = tuple(_headers(stream))
+        begun.append(line)
         return Recorded(line.rstrip(b"\r\n"), headers, _body(stream, headers))
     except OSError:  # the gateway broke the connection off
         return None
