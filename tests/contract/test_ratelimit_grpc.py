@@ -40,6 +40,7 @@ from tests.support.limits import (
     metering,
     quota,
 )
+from tests.support.steps import UNHURRIED
 from tests.support.valkey import StoreServer, valkey_server
 from tollgate_pb.tollgate.admin.v1 import quotas_pb2 as quotas_pb
 
@@ -108,7 +109,7 @@ async def serving(server, counters, directory):
 @pytest.fixture
 async def running(tmp_path):
     with valkey_server(tmp_path) as store:
-        async with serving(store, redis_store(store.address), tmp_path) as service:
+        async with serving(store, redis_store(store.address, UNHURRIED), tmp_path) as service:
             yield service
 
 
@@ -359,7 +360,7 @@ async def test_a_caller_that_no_rule_can_count_is_refused_for_good(running):
 
 async def test_calls_without_an_end_are_written_down_before_they_are_forgotten(running, tmp_path, monkeypatch):
     monkeypatch.setattr("ratelimit_service.limiter.LEASE_SECONDS", 0)
-    store, metrics = redis_store(running.store.address), LimitMetrics(CollectorRegistry())
+    store, metrics = redis_store(running.store.address, UNHURRIED), LimitMetrics(CollectorRegistry())
     counters = Counters(store, SystemClock())
     calls = UnsettledCalls(counters, metrics=metrics, clock=StillClock(), log=structlog.get_logger())
     file = tmp_path / FILE_NAME

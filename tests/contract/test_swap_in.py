@@ -15,14 +15,13 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from redis.asyncio import Redis
 
-from ratelimit_service.connections import StoreOptions
 from ratelimit_service.store import Store, redis_store
 from ratelimit_service.swap_in.http import LARGEST_BODY, http_app
 from ratelimit_service.swap_in.server import METHOD
+from tests.support.steps import UNHURRIED
 from tests.support.swap_in import asked, request, swap_in
 from tests.support.valkey import valkey_server
 
-PATIENT = StoreOptions(timeout=5.0)
 SHOP = """
     domain: shop
     descriptors:
@@ -103,7 +102,7 @@ class Spread:
 
 @pytest.fixture
 async def scripts(store):
-    opened = redis_store(store.address, PATIENT)
+    opened = redis_store(store.address, UNHURRIED)
     yield opened
     await opened.close()
 

@@ -71,5 +71,6 @@ async def test_a_gateway_follows_the_pods_of_a_service(tmp_path: Path) -> None:
 
                 await api.stop()
                 killed = found.kill("control_plane")
-                await eventually(lambda: plane(found) not in (0, killed) and connected(found), within=30)
+                # Envoy's longest pause between attempts is half a minute.
+                await eventually(lambda: plane(found) not in (0, killed) and connected(found), within=90)
                 assert await answered_by(two)

@@ -9,6 +9,8 @@ from ratelimit_service.scripts import Script, Step, StoreUnavailable
 SOURCE = "return {redis.call('INCRBY', KEYS[1], ARGV[1])}"
 # For a busy machine: twice what the service has.
 PATIENT = StoreOptions(timeout=0.5)
+# Where no store is slow, and the machine may be.
+UNHURRIED = StoreOptions(timeout=5.0)
 COUNT = Script(SOURCE, sha1(SOURCE.encode()).hexdigest())
 
 

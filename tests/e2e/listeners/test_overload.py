@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 
@@ -51,26 +51,31 @@ def deaf_upstream() -> Iterator[Deaf]:
 
 @contextmanager
 def uploads(gateway: Gateway) -> Iterator[None]:
-    """Large bodies that nobody takes off the gateway's hands."""
+    """Large bodies that nobody takes off the gateway's hands, again and again: a full gateway cuts them off."""
+    head = f"POST /sink HTTP/1.1\r\nhost: a\r\ncontent-length: {UPLOAD}\r\n\r\n".encode()
+    over = threading.Event()
+    sending: list[socket.socket] = []
 
-    def send(sock: socket.socket) -> None:
-        head = f"POST /sink HTTP/1.1\r\nhost: a\r\ncontent-length: {UPLOAD}\r\n\r\n"
-        try:
-            sock.sendall(head.encode() + b"x" * UPLOAD)
-        except OSError:
-            return
+    def send() -> None:
+        while not over.is_set():
+            with suppress(OSError), socket.create_connection(("127.0.0.1", gateway.port)) as sock:
+                sending.append(sock)
+                if not over.is_set():  # else nobody would cut this one off
+                    sock.sendall(head + b"x" * UPLOAD)
+                    over.wait()
 
-    socks = [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(UPLOADS)]
-    threads = [threading.Thread(target=send, args=(sock,)) for sock in socks]
+    threads = [threading.Thread(target=send) for _ in range(UPLOADS)]
     for thread in threads:
         thread.start()
     try:
         yield
     finally:
-        for sock, thread in zip(socks, threads, strict=True):
-            sock.shutdown(socket.SHUT_RDWR)
+        over.set()
+        for sock in tuple(sending):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
             thread.join()
-            sock.close()
 
 
 def ask(gateway: Gateway) -> httpx.Response:
