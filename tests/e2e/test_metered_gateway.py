@@ -86,13 +86,21 @@ def spent(gateway: Gateway, name: str) -> int:
 
 
 async def statuses(gateway: Gateway, model: Model, path: str, name: str, *, calls: int, pass_: int) -> Counter[int]:
-    """How often each status came back from so many calls at once, of which so many are under way until all are told."""
+    """How often each status came back from so many calls at once, of which so many are under way until all are told.
+
+    Who is told that limits cannot be checked now asks again, as the answer says: a busy machine may take a second.
+    """
     model.gate.clear()
     limits = httpx.Limits(max_connections=calls)
+
+    async def call() -> httpx.Response:
+        answer = await client.post(path, content=BODY, headers=asked(name, "gated"))
+        if answer.status_code == 503 and answer.json()["error"]["code"] == "limiter_unavailable":
+            return await call()
+        return answer
+
     async with httpx.AsyncClient(base_url=gateway.url, limits=limits, timeout=60, trust_env=False) as client:
-        made = [
-            asyncio.create_task(client.post(path, content=BODY, headers=asked(name, "gated"))) for _ in range(calls)
-        ]
+        made = [asyncio.create_task(call()) for _ in range(calls)]
         await eventually(lambda: sum(task.done() for task in made) >= calls - pass_, within=60)
         model.gate.set()
         answers = await asyncio.gather(*made)

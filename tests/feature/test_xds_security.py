@@ -225,12 +225,19 @@ async def test_only_envoys_ask_a_service_to_decide_and_everybody_asks_for_its_he
         async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
             assert await channel.unary_unary("/test.Decisions/Decide")(b"").code() == code
             follow: Any = channel.stream_stream("/test.Decisions/Follow")
-            stream = follow(iter([b""]))
+            stream = follow(said(code))
             assert await asyncio.wait_for(ended(stream), 5) == code
             unknown = channel.unary_unary("/test.Decisions/Unknown")(b"")
             assert await unknown.code() == grpc.StatusCode.UNIMPLEMENTED
             health = await health_pb2_grpc.HealthStub(channel).Check(health_pb.HealthCheckRequest())
             assert health.status == health_pb.HealthCheckResponse.SERVING
+
+
+async def said(code: grpc.StatusCode) -> AsyncIterator[bytes]:
+    """One request, of who may make it; others are refused before, and what they wrote meanwhile would be an error."""
+    if code is not grpc.StatusCode.OK:
+        await asyncio.Event().wait()
+    yield b""
 
 
 async def ended(stream: Any) -> grpc.StatusCode:
