@@ -8,7 +8,6 @@ Serialized messages that stand behind one another are one message (protobuf, "La
 is made once, what one has to itself is appended.
 """
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
@@ -17,6 +16,7 @@ from envoy.config.core.v3 import base_pb2 as base_pb
 from envoy.service.auth.v3 import external_auth_pb2 as auth_pb
 
 from authz_service.case import Denial
+from authz_service.errors import error_body
 from authz_service.identity import Grant
 from authz_service.places import Change
 from service_kit.contract import (
@@ -44,13 +44,14 @@ def allowed(
     return shared if change is None or change.value is None else shared + _changed(change.header, change.value)
 
 
-def denied(denial: Denial, request_id: str, decision_id: str, challenge: str | None = None) -> bytes:
+def denied(
+    denial: Denial, request_id: str, decision_id: str, challenge: str | None = None, *, dialect: str | None = None
+) -> bytes:
     """The answer that refuses a request, with the error in JSON."""
-    error = {"code": denial.code, "message": denial.message, "request_id": request_id}
     response = auth_pb.CheckResponse()
     response.status.code = _CODES[denial.status]
     response.denied_response.status.code = denial.status
-    response.denied_response.body = json.dumps({"error": error})
+    response.denied_response.body = error_body(denial, request_id, dialect)
     response.denied_response.headers.append(_header("content-type", "application/json"))
     response.denied_response.headers.append(_header(DECISION_HEADER, decision_id))
     if challenge is not None:
@@ -94,6 +95,7 @@ def _identity(grant: Grant, profile: str) -> dict[str, str]:
         "consumer": grant.consumer,
         "plan": grant.plan,
         "key_id": grant.key_id,
+        "models": grant.models,
         "profile": profile,
     }
     return {name: MISSING if value is None else value for name, value in parts.items()}

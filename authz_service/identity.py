@@ -23,3 +23,5 @@ class Grant:
     assigned_plan: str | None = None
     # The API key, by its id, that it lives by and is no more than.
     lives_by: str | None = None
+    # The language models that it may call, as the part of the identity; None: all that its plan may.
+    models: str | None = None

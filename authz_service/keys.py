@@ -4,7 +4,7 @@ A stored one comes and goes alone: a change costs what it changes, however many 
 read nothing is added, and what it names is known no longer: it may have been meant to revoke just that.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeVar
@@ -12,6 +12,7 @@ from typing import TypeVar
 from authz_service.networks import Networks
 from authz_service.wire import optional, parsed, part
 from service_kit.api_keys import HASH_LENGTH, SHORTEST_PEPPER
+from service_kit.identity_part import UnusablePart, models_part
 from service_kit.subscription import PolicyRejected
 from tollgate_pb.tollgate.policy.v1 import policy_pb2 as policy_pb
 
@@ -30,6 +31,8 @@ class ApiKey:
     roles: frozenset[str]
     networks: Networks | None
     expires: int
+    # As the part of an identity; None: not restricted.
+    models: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ def api_key(message: policy_pb.ApiKey) -> ApiKey:
         roles=_shared(frozenset(message.roles)),
         networks=_networks(tuple(message.allow_ips), what) if message.allow_ips else None,
         expires=message.expires,
+        models=_shared(_models(message.models.patterns, what) if message.HasField("models") else None),
     )
 
 
@@ -143,6 +147,13 @@ def _networks(written: tuple[str, ...], what: str) -> Networks:
         return _same_networks(written)
     except ValueError as error:
         raise PolicyRejected(f"{what} is allowed from what is no network") from error
+
+
+def _models(patterns: Iterable[str], what: str) -> str:
+    try:
+        return models_part(patterns)
+    except UnusablePart as error:
+        raise PolicyRejected(f"what models {what} may call {error}") from error
 
 
 _same_networks = lru_cache(maxsize=4096)(Networks)

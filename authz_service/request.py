@@ -20,7 +20,10 @@ from service_kit.contract import (
     CREDENTIAL_BEARER,
     CREDENTIAL_JWT,
     CREDENTIAL_MTLS,
+    DIALECT_OLLAMA,
+    DIALECT_OPENAI,
     EXTENSION_ACCEPT,
+    EXTENSION_DIALECT,
     EXTENSION_MODE,
     EXTENSION_PLANS,
     EXTENSION_PROFILE,
@@ -36,6 +39,7 @@ from service_kit.contract import (
 from service_kit.identity_part import UnusablePart, identity_part
 
 KINDS: Final = frozenset({CREDENTIAL_JWT, CREDENTIAL_BEARER, CREDENTIAL_API_KEY, CREDENTIAL_MTLS, CREDENTIAL_ANONYMOUS})
+DIALECTS: Final = frozenset({DIALECT_OPENAI, DIALECT_OLLAMA})
 # RFC 6749 3.3: what a scope may be made of; it is echoed in a quoted string of WWW-Authenticate.
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _LONGEST_REQUEST_ID: Final = 128
@@ -61,6 +65,8 @@ class Ask:
     path: str = field(repr=False)
     certificate: str = field(repr=False)
     headers: tuple[tuple[str, bytes], ...] = field(repr=False)
+    # Whose errors the client reads; None: the gateway's own.
+    dialect: str | None = None
 
     @property
     def client(self) -> str:
@@ -123,6 +129,7 @@ def _ask(request_id: str, attributes: attribute_pb.AttributeContext, headers: tu
         path=attributes.request.http.path,
         certificate=attributes.source.certificate,
         headers=headers,
+        dialect=_dialect(demands),
     )
 
 
@@ -135,6 +142,13 @@ def _mode(demands: Mapping[str, str]) -> str:
     if mode not in (MODE_ENFORCE, MODE_REPORT):
         raise _Unreadable("the route's demands are kept in a way that this authorizer does not know")
     return mode
+
+
+def _dialect(demands: Mapping[str, str]) -> str | None:
+    dialect = demands.get(EXTENSION_DIALECT)
+    if dialect is not None and dialect not in DIALECTS:
+        raise _Unreadable("the route's clients speak an API that this authorizer does not know")
+    return dialect
 
 
 def _name(demands: Mapping[str, str], key: str) -> str:

@@ -75,6 +75,7 @@ class Decision:
     request_id: str
     route: str = MISSING
     case: Case | None = None
+    dialect: str | None = None
 
     @property
     def kind(self) -> str:
@@ -181,11 +182,11 @@ class Authorizer:
         if isinstance(ask, Skew):
             return Decision(new_id, replace(SKEWED, reason=ask.reason), ask.request_id)
         if self._active is None:
-            return Decision(new_id, NOT_READY, ask.request_id, ask.route)
+            return Decision(new_id, NOT_READY, ask.request_id, ask.route, dialect=ask.dialect)
         if self._untold and any(self._untold & self._active.needs.get(kind, NOTHING) for kind in ask.accept):
-            return Decision(new_id, NOT_TOLD, ask.request_id, ask.route)
+            return Decision(new_id, NOT_TOLD, ask.request_id, ask.route, dialect=ask.dialect)
         verdict = decide(Case(ask, self._active.policy, self._active.tokens, self._stored, self._clock.now()))
-        return Decision(new_id, verdict.outcome, ask.request_id, ask.route, verdict.case)
+        return Decision(new_id, verdict.outcome, ask.request_id, ask.route, verdict.case, ask.dialect)
 
     def new_id(self) -> str:
         """An id that no other decision has."""
@@ -282,7 +283,7 @@ def _response(decision: Decision) -> bytes:
     case, outcome = decision.case, decision.outcome
     if isinstance(outcome, Denial):
         challenge = None if case is None else case.challenge(outcome)
-        return denied(outcome, decision.request_id, decision.id, challenge)
+        return denied(outcome, decision.request_id, decision.id, challenge, dialect=decision.dialect)
     if case is None:
         raise TypeError("nobody is let in without having been judged")
     without = None if case.credential is None else case.credential.without

@@ -139,7 +139,8 @@ def _author(context: Context) -> str:
 def _caller(asked: quotas_pb.Caller) -> Caller:
     if not (asked.consumer or asked.tenant or asked.subject or asked.plan):
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "caller: name a consumer, a tenant, a subject or a plan")
-    return Caller("", asked.subject or None, asked.tenant or None, asked.consumer or None, asked.plan or None)
+    parts = (asked.subject, asked.tenant, asked.consumer, asked.plan)
+    return Caller("", *(part or None for part in parts), model=asked.model or None)
 
 
 def _quotas(caller: Caller, policy: LimitPolicy) -> list[Rule]:
@@ -147,7 +148,8 @@ def _quotas(caller: Caller, policy: LimitPolicy) -> list[Rule]:
     rules = of_caller(caller, policy)
     if isinstance(rules, Unknown):
         raise Refusal(grpc.StatusCode.NOT_FOUND, f"no {rules.kind} {rules.name!r} is known")
-    return [rule for rule in rules if rule.is_quota and KNOWN.issuperset(rule.per) and missing(rule, caller) is None]
+    known = KNOWN if caller.model is None else {*KNOWN, Dimension.MODEL}
+    return [rule for rule in rules if rule.is_quota and known.issuperset(rule.per) and missing(rule, caller) is None]
 
 
 def _state(quota: Rule, caller: Caller, state: State) -> quotas_pb.QuotaState:

@@ -5,7 +5,7 @@ which Envoy, told to deny on failure, turns into 503. Status and JSON body are E
 and the message in the metadata set here, with the request id.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -118,6 +118,7 @@ def _admission(ask: Ask, decision: Admitted) -> bytes:
     response = _response(ask, OK)
     if decision.tightest is not None:
         response.response_headers_to_add.extend(_limit_headers(decision.tightest))
+    response.response_headers_to_add.extend(_model_headers(decision.of_model))
     response.response_headers_to_add.extend(_header(QUOTA_WARNING, _warning(item)) for item in decision.warnings)
     if decision.would_refuse:
         response.dynamic_metadata.update({LIMIT_WOULD_REFUSE: ",".join(rule.id for rule in decision.would_refuse)})
@@ -130,6 +131,7 @@ def _refusal(ask: Ask, refused: Refused) -> bytes:
     response = _over(ask)
     if refused.tightest is not None:
         response.response_headers_to_add.extend(_limit_headers(refused.tightest))
+    response.response_headers_to_add.extend(_model_headers(refused.of_model))
     longest = refused.longest
     retry = RETRY_CONCURRENT if longest.rule.usage == CONCURRENT else longest.retry_seconds
     response.response_headers_to_add.append(_header("retry-after", retry))
@@ -197,6 +199,15 @@ def _limit_headers(standing: Standing) -> Iterator[base_pb2.HeaderValue]:
     yield _header("ratelimit-reset", standing.reset_seconds)
     unit = "" if rule.usage == USAGE_REQUESTS else f";unit={rule.usage}"
     yield _header("ratelimit-policy", f"{standing.limit};w={window_name(rule)}{unit}")
+
+
+def _model_headers(standings: Iterable[Standing]) -> Iterator[base_pb2.HeaderValue]:
+    """As clients of OpenAI's API read them."""
+    for standing in standings:
+        usage = standing.rule.usage
+        yield _header(f"x-ratelimit-limit-{usage}", standing.limit)
+        yield _header(f"x-ratelimit-remaining-{usage}", standing.remaining)
+        yield _header(f"x-ratelimit-reset-{usage}", f"{standing.reset_seconds}s")
 
 
 def _header(key: str, value: int | str) -> "base_pb2.HeaderValue":

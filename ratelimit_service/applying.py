@@ -1,6 +1,8 @@
 """Which rules count a call, and the counter of each: route, plan or the consumer's own in its place, and tenant."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 from ratelimit_service.claims import Calendar, Claim, InFlight
 from ratelimit_service.cost import HELD
@@ -8,7 +10,9 @@ from ratelimit_service.descriptors import Caller
 from ratelimit_service.keys import counter_key, slot_name
 from ratelimit_service.policy import CONCURRENT, Dimension, LimitPolicy, Rule, RuleSet
 from ratelimit_service.windows import MICROSECONDS
-from service_kit.contract import USAGE_REQUESTS, USAGE_TOKENS, USAGE_USD
+from service_kit.contract import MISSING, USAGE_REQUESTS, USAGE_TOKENS, USAGE_USD
+
+C = TypeVar("C", bound=Caller)
 
 # A subject, a consumer or a tenant is one tenant's; an address, a route or a plan is everybody's.
 IDENTITY = frozenset({Dimension.SUBJECT, Dimension.TENANT, Dimension.CONSUMER})
@@ -40,6 +44,11 @@ def applying(caller: Caller, policy: LimitPolicy) -> Applying | Unknown:
         return callers
     counted = _usages(route)
     return Applying(route, tuple(rule for rule in (*route.rules, *callers) if rule.usage in counted))
+
+
+def with_model(caller: C, route: RuleSet) -> C:
+    """The caller, who calls the model of this route."""
+    return caller if route.model is None else replace(caller, model=route.model)
 
 
 def of_caller(caller: Caller, policy: LimitPolicy) -> tuple[Rule, ...] | Unknown:
@@ -79,19 +88,19 @@ def claim(rule: Rule, caller: Caller, amount: int) -> Claim:
 
 def value_of(dimension: Dimension, caller: Caller) -> str | None:
     """What a caller is counted as."""
-    match dimension:
-        case Dimension.SUBJECT:
-            return caller.subject
-        case Dimension.TENANT:
-            return caller.tenant
-        case Dimension.CONSUMER:
-            return caller.consumer
-        case Dimension.IP:
-            return caller.ip
-        case Dimension.ROUTE:
-            return caller.route
-        case Dimension.PLAN:
-            return caller.plan
+    return _VALUES[dimension](caller)
+
+
+_VALUES: Final[Mapping[Dimension, Callable[[Caller], str | None]]] = {
+    Dimension.SUBJECT: lambda caller: caller.subject,
+    Dimension.TENANT: lambda caller: caller.tenant,
+    Dimension.CONSUMER: lambda caller: caller.consumer,
+    Dimension.IP: lambda caller: caller.ip,
+    Dimension.ROUTE: lambda caller: caller.route,
+    Dimension.PLAN: lambda caller: caller.plan,
+    # Calls of none are counted together, beside those of each.
+    Dimension.MODEL: lambda caller: caller.model or MISSING,
+}
 
 
 def window_name(rule: Rule) -> str:

@@ -10,6 +10,7 @@ from service_kit.contract import (
     NUMBER_ANSWERS,
     NUMBER_ATTEMPTS,
     NUMBER_HELD,
+    NUMBER_PIECES,
     NUMBER_RECEIVED,
     NUMBER_SENT,
     NUMBER_STATUS,
@@ -108,7 +109,8 @@ def charged(end: End, prices: Prices | None) -> Charges:
     received, sent = (numbers.get(name, LARGEST_NUMBER) for name in (NUMBER_RECEIVED, NUMBER_SENT))
     held_tokens = Tokens(received, numbers.get(NUMBER_HELD, MOST))
     status, attempts = numbers[NUMBER_STATUS], numbers.get(NUMBER_ATTEMPTS, 0)
-    passed = metering.Passed(input_, output, total, received, sent, status, attempts)
+    pieces = numbers.get(NUMBER_PIECES, 0)
+    passed = metering.Passed(input_, output, total, received, sent, status, attempts, pieces)
     charge = metering.charge(passed, held_tokens)
     beyond = max(0, charge.tokens.total - held_tokens.total)
     return Charges(charge.tokens, prices, charge.estimated, beyond)

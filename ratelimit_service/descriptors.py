@@ -2,8 +2,9 @@
 
 The control plane compiles two shapes of call (service_kit.contract). When a request comes: route and identity, then
 perhaps the client's address, the id of a hold, and numbers. When a stream ends: the hold's id with route and identity,
-perhaps the address, and numbers. Whatever else arrives is refused, never ignored: an entry that is skipped is a limit
-that nobody counts. Numbers may be missing, since Envoy drops what it cannot read; who needs one finds it missing.
+perhaps the address and who was asked, and numbers. Whatever else arrives is refused, never ignored: an entry that is
+skipped is a limit that nobody counts. Numbers may be missing, since Envoy drops what it cannot read; who needs one
+finds it missing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from service_kit.contract import (
+    DESCRIPTOR_CLUSTER,
     DESCRIPTOR_DONE,
     DESCRIPTOR_HOLD,
     DESCRIPTOR_IDENTITY,
@@ -34,6 +36,7 @@ from service_kit.contract import (
 ASKED: Final = (DESCRIPTOR_ROUTE, *DESCRIPTOR_IDENTITY)
 DONE: Final = (DESCRIPTOR_DONE, *ASKED)
 ADDRESS: Final = (DESCRIPTOR_IP,)
+CLUSTER: Final = (DESCRIPTOR_CLUSTER,)
 HOLD: Final = (DESCRIPTOR_HOLD,)
 NUMBER: Final = (DESCRIPTOR_NUMBER,)
 # Characters; a request's id and a time.
@@ -59,6 +62,8 @@ class Caller:
     consumer: str | None
     plan: str | None
     ip: str | None = field(default=None, kw_only=True)
+    # Of a language model; no call says it, but the policy of the route.
+    model: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -82,10 +87,12 @@ class End(Caller):
 
     hold: str = ""
     numbers: Numbers = field(default_factory=dict)
+    # Who was asked last.
+    cluster: str | None = None
 
     @property
     def descriptors(self) -> int:
-        return 1 + (self.ip is not None) + len(self.numbers)
+        return 1 + (self.ip is not None) + (self.cluster is not None) + len(self.numbers)
 
 
 @dataclass(frozen=True)
@@ -150,13 +157,18 @@ def _end(first: Descriptor, others: list[Descriptor]) -> End:
     _check_keys(first, DONE)
     if first.hits_addend.value:
         raise _OddError("the end of a stream has hits of its own")
-    address = _next(others, ADDRESS)
+    address, cluster = _next(others, ADDRESS), _next(others, CLUSTER)
     numbers = _numbers(others, NUMBERS_DONE)
     # Bytes may be more than Envoy sends as a number, and a place is given back all the same; a status never is.
     if numbers and NUMBER_STATUS not in numbers:
         raise _OddError(f"the end of a stream has no number {NUMBER_STATUS}")
-    ip = _network(address)
-    return End(*_identity(first.entries[1:]), ip=ip, hold=_hold(first.entries[0].value), numbers=numbers)
+    return End(
+        *_identity(first.entries[1:]),
+        ip=_network(address),
+        hold=_hold(first.entries[0].value),
+        numbers=numbers,
+        cluster=None if cluster is None else cluster.entries[0].value,
+    )
 
 
 def _keys(descriptor: Descriptor) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from ratelimit_service.applying import Unknown, applying, claim, missing
+from ratelimit_service.applying import Unknown, applying, claim, missing, with_model
 from ratelimit_service.claims import Claim, Hold, Taken
 from ratelimit_service.cost import HELD, Cost, Missing, held
 from ratelimit_service.descriptors import Ask
@@ -17,7 +17,7 @@ from ratelimit_service.policy import LEASE_SECONDS, Dimension, LimitPolicy, Rule
 from ratelimit_service.policy_faults import MOST
 from ratelimit_service.scripts import StoreUnavailable
 from ratelimit_service.windows import MICROSECONDS, Reading, Window
-from service_kit.contract import NUMBER_RECEIVED, USAGE_TOKENS, USAGE_USD
+from service_kit.contract import NUMBER_RECEIVED, USAGE_REQUESTS, USAGE_TOKENS, USAGE_USD
 
 # A quota says so from here on, in percent.
 WARN_FROM: Final = 80
@@ -66,6 +66,8 @@ class Admitted:
     output: int | None = None
     # Whether it took something until its stream ends.
     holds: bool = False
+    # Of a call of a language model: the tightest of requests and of tokens.
+    of_model: tuple[Standing, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class Refused:
     tightest: Standing | None
     longest: Standing
     cost: Cost
+    # As of a call that was admitted.
+    of_model: tuple[Standing, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,7 @@ async def decide(ask: Ask, policy: LimitPolicy, counters: Counters) -> Decision:
     found = applying(ask, policy)
     if isinstance(found, Unknown):
         return found
+    ask = with_model(ask, found.route)
     cost = held(ask, found.route)
     if isinstance(cost, Missing):
         return Unheld(ask.route) if NUMBER_RECEIVED in cost.names else cost
@@ -148,9 +153,11 @@ async def _taken(ask: Ask, rules: Sequence[Rule], cost: Cost, counters: Counters
     if taken.repeated:
         return Repeated(ask.hold or "")
     standings = list(_standings(rules, cost, taken))
+    told = () if ask.model is None else tuple(_tightest_of_each(standings))
     if not taken.admitted:
-        return _refused(standings, cost)
-    return _admitted(standings, replace(admitted, holds=hold is not None))
+        refused = _refused(standings, cost)
+        return replace(refused, of_model=told) if isinstance(refused, Refused) else refused
+    return _admitted(standings, replace(admitted, holds=hold is not None, of_model=told))
 
 
 def _impossible(rule: Rule, ask: Ask, cost: Cost) -> Unidentified | Unheld | TooDear | None:
@@ -181,6 +188,7 @@ def note(ask: Ask, cost: Cost) -> str:
         "tokens_in": cost.tokens.input,
         "tokens_out": cost.tokens.output,
         "cost": cost.nano_dollars,
+        **({} if ask.model is None else {"model": ask.model}),
     }
     return json.dumps(known, separators=(",", ":"))
 
@@ -240,6 +248,14 @@ def _tightest(standings: Sequence[Standing]) -> Standing | None:
         key=lambda standing: (standing.rule.usage == USAGE_TOKENS, standing.remaining, -standing.reset_seconds),
         default=None,
     )
+
+
+def _tightest_of_each(standings: Sequence[Standing]) -> Iterator[Standing]:
+    """Of requests, and of tokens."""
+    for usage in (USAGE_REQUESTS, USAGE_TOKENS):
+        found = _tightest([item for item in standings if item.rule.usage == usage and not item.rule.report])
+        if found is not None:
+            yield found
 
 
 def _seconds(microseconds: int) -> int:

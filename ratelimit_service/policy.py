@@ -42,6 +42,7 @@ class Dimension(Enum):
     IP = "ip"
     ROUTE = "route"
     PLAN = "plan"
+    MODEL = "model"
 
 
 DIMENSIONS: Final[Mapping[int, Dimension]] = MappingProxyType(
@@ -52,6 +53,7 @@ DIMENSIONS: Final[Mapping[int, Dimension]] = MappingProxyType(
         policy_pb.DIMENSION_IP: Dimension.IP,
         policy_pb.DIMENSION_ROUTE: Dimension.ROUTE,
         policy_pb.DIMENSION_PLAN: Dimension.PLAN,
+        policy_pb.DIMENSION_MODEL: Dimension.MODEL,
     }
 )
 UNITS: Final[Mapping[int, str]] = MappingProxyType(
@@ -121,12 +123,22 @@ class RuleSet:
     rules: tuple[Rule, ...] = ()
     # Of a route: what a call counts as, beside "requests".
     usage: str | None = None
-    # Of a route whose calls cost tokens.
+    # Of a route whose calls cost tokens: the most that each may cost, whoever answers.
     prices: Prices | None = None
+    # Of a route: by the name of who answers, the first one first; empty: they cost the same everywhere.
+    targets: Mapping[str, Prices] = field(default_factory=lambda: MappingProxyType({}))
+    # Of a route that calls a language model: its name.
+    model: str | None = None
     # Of a route: only its own rules count its calls.
     exempt: bool = False
     # Of a consumer.
     replaced: Replaced = Replaced()
+
+    def prices_of(self, target: str | None) -> Prices | None:
+        """What tokens cost where this one has answered; where nobody knows who has, at the first."""
+        if target is not None and target in self.targets:
+            return self.targets[target]
+        return next(iter(self.targets.values()), self.prices)
 
 
 NOTHING: Final = RuleSet()
@@ -198,10 +210,13 @@ def rule_set(name: str, raw: bytes) -> RuleSet:
     faults = [f"{name}: {fault}" for fault in set_faults(name, message)]
     if faults:
         raise PolicyRejected("; ".join(faults))
+    targets = {target.cluster: Prices(target.input_price, target.output_price) for target in message.metering.targets}
     return RuleSet(
         rules=tuple(_rules(name, message)),
         usage=message.usage or None,
-        prices=_prices(message),
+        prices=_prices(message, targets.values()),
+        targets=MappingProxyType(targets),
+        model=message.model or None,
         exempt=message.exempt,
         replaced=Replaced(
             message.replaced.limits, frozenset(message.replaced.usages), all_quotas=message.replaced.all_quotas
@@ -227,7 +242,10 @@ def _manner(rule: policy_pb.Limit | policy_pb.Quota) -> tuple[tuple[Dimension, .
     return per, rule.mode == policy_pb.MODE_REPORT, FAILING[rule.on_store_failure]
 
 
-def _prices(message: policy_pb.LimitSet) -> Prices | None:
+def _prices(message: policy_pb.LimitSet, targets: Collection[Prices]) -> Prices | None:
+    """For input and output each, at the dearest: a hold is never less than what a call can come to cost."""
     if not message.HasField("metering"):
         return None
-    return Prices(input=message.metering.input_price, output=message.metering.output_price)
+    if targets:
+        return Prices(max(prices.input for prices in targets), max(prices.output for prices in targets))
+    return Prices(message.metering.input_price, message.metering.output_price)

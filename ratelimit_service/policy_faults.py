@@ -3,7 +3,7 @@
 A newer control plane may say more than this service knows: that is a refusal too.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Final, TypeVar
 
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
@@ -80,11 +80,26 @@ def _unknown(enum: EnumTypeWrapper, number: int) -> bool:
     return number == 0 or number not in enum.values()
 
 
+def _dear(priced: policy_pb.Metering | policy_pb.Target) -> bool:
+    return max(priced.input_price, priced.output_price) > MOST
+
+
+def _named_twice(targets: Collection[policy_pb.Target]) -> bool:
+    return len({target.cluster for target in targets}) < len(targets)
+
+
 SET_FAULTS: Final[Faults[policy_pb.LimitSet]] = (
     (_strange, NEWER),
     (lambda found: found.usage in USAGES, "counts as what every gateway counts anyway"),
     (lambda found: _strange(found.metering), "has metering with a field that this service does not know"),
-    (lambda found: max(found.metering.input_price, found.metering.output_price) > MOST, "has a price beyond all money"),
+    (lambda found: _dear(found.metering), "has a price beyond all money"),
+    (
+        lambda found: any(map(_strange, found.metering.targets)),
+        "has a target with a field that this service does not know",
+    ),
+    (lambda found: any(_dear(target) for target in found.metering.targets), "has a price beyond all money"),
+    (lambda found: any(not target.cluster for target in found.metering.targets), "has a target without a name"),
+    (lambda found: _named_twice(found.metering.targets), "names a target twice"),
     (lambda found: _strange(found.replaced), "replaces something that this service does not know"),
     (lambda found: len(set(found.replaced.usages)) < len(found.replaced.usages), "replaces a usage twice"),
     (lambda found: "" in found.replaced.usages, "replaces a usage without a name"),
@@ -94,6 +109,7 @@ PLACES: Final[tuple[tuple[str, Callable[[policy_pb.LimitSet], bool], str], ...]]
     (ROUTE, lambda found: found.usage != "", "counts as something, and is no route's"),
     (ROUTE, lambda found: found.HasField("metering"), "is metered, and no route's"),
     (ROUTE, lambda found: found.exempt, "is exempt, and no route's"),
+    (ROUTE, lambda found: found.model != "", "is a model's, and no route's"),
     (CONSUMER, lambda found: found.HasField("replaced"), "replaces rules of a plan, and is no consumer's"),
 )
 # Of limits and of quotas.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
-from ratelimit_service.applying import Applying, Unknown, applying, claim, missing
+from ratelimit_service.applying import Applying, Unknown, applying, claim, missing, with_model
 from ratelimit_service.claims import Claim, Settled
 from ratelimit_service.cost import FREE, HELD, Charges, charged
 from ratelimit_service.descriptors import Ask, End
@@ -32,7 +32,7 @@ class Ending(Enum):
 
     # By what the upstream reported.
     SETTLED = "settled"
-    # By the bytes that passed.
+    # By what passed.
     ESTIMATED = "estimated"
     # The call counts in nothing that is corrected, or was refused.
     NOT_HELD = "not_held"
@@ -53,8 +53,9 @@ class Settlement:
 async def settle(end: End, policy: LimitPolicy, holds: Holds) -> Settlement:
     """Corrects what the call held."""
     found = applying(end, policy)
-    prices = found.route.prices if isinstance(found, Applying) else None
-    charges = charged(end, prices)
+    if isinstance(found, Applying):
+        end = with_model(end, found.route)
+    charges = charged(end, found.route.prices_of(end.cluster) if isinstance(found, Applying) else None)
     try:
         settled = await holds.settle(end.hold, _claims(end, found, charges))
     except StoreUnavailable as error:
@@ -89,6 +90,9 @@ def _claims(end: End, found: Applying | Unknown, charges: Charges) -> list[Claim
 async def give_back(ask: Ask, policy: LimitPolicy, holds: Holds) -> None:
     """Ends a call that never was: it comes to nothing. StoreUnavailable leaves it to its lease."""
     found = applying(ask, policy)
-    rules = found.rules if isinstance(found, Applying) else ()
-    counted = [rule for rule in rules if rule.usage in HELD and missing(rule, ask) is None]
+    if isinstance(found, Unknown):
+        await holds.settle(ask.hold or "", [])
+        return
+    ask = with_model(ask, found.route)
+    counted = [rule for rule in found.rules if rule.usage in HELD and missing(rule, ask) is None]
     await holds.settle(ask.hold or "", [claim(rule, ask, 0) for rule in counted])

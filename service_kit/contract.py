@@ -26,7 +26,10 @@ PROXY_FORBIDDEN_HEADERS: Final = (
 CLIENT_FORBIDDEN_HEADERS: Final = (*PROXY_FORBIDDEN_HEADERS, FORWARDED_FOR_HEADER)
 
 # The parts of an identity, in the order of the log and of the descriptor. "-" stands for what is missing.
-IDENTITY_PARTS: Final = ("subject", "tenant", "consumer", "plan", "key_id", "profile")
+IDENTITY_PARTS: Final = ("subject", "tenant", "consumer", "plan", "key_id", "models", "profile")
+# The part that restricts its holder to some language models, as patterns that commas surround: ",llama3.1:*,mistral,",
+# and "," alone for none. Who is not restricted has none.
+IDENTITY_MODELS: Final = "models"
 MISSING: Final = "-"
 
 
@@ -56,14 +59,35 @@ EXTENSION_SCOPES: Final = "scopes"
 EXTENSION_ROLES: Final = "roles"
 EXTENSION_PLANS: Final = "plans"
 EXTENSION_MODE: Final = "mode"
+# Whose API the client speaks, where an error must look like that one's.
+EXTENSION_DIALECT: Final = "dialect"
 # What every route says, and what it says where it has something to say: another version would not know it.
 ALWAYS_SAID: Final = frozenset(
     {EXTENSION_ROUTE, EXTENSION_PROFILE, EXTENSION_ACCEPT, EXTENSION_SCOPES, EXTENSION_ROLES}
 )
-EXTENSIONS: Final = ALWAYS_SAID | {EXTENSION_PLANS, EXTENSION_MODE}
+EXTENSIONS: Final = ALWAYS_SAID | {EXTENSION_PLANS, EXTENSION_MODE, EXTENSION_DIALECT}
 # How demands are kept; a route that says nothing has them enforced.
 MODE_ENFORCE: Final = "enforce"
 MODE_REPORT: Final = "report"
+# APIs of language models by whose errors clients know what happened.
+DIALECT_OPENAI: Final = "openai"
+DIALECT_OLLAMA: Final = "ollama"
+
+# What Envoy tells the translator of each call, as metadata of the stream: the client's dialect, the provider (as in
+# `upstreams.*.api`), and the upstream's name for the model.
+TRANSLATED_DIALECT: Final = INTERNAL_HEADER_PREFIX + "dialect"
+TRANSLATED_PROVIDER: Final = INTERNAL_HEADER_PREFIX + "provider"
+TRANSLATED_MODEL: Final = INTERNAL_HEADER_PREFIX + "model"
+# And by which of OpenAI's names the upstream takes the length of a chat's answer, where that is not the older one.
+TRANSLATED_LENGTH: Final = INTERNAL_HEADER_PREFIX + "length"
+# And, as `UNASKED`, that its streams are not to be asked for their usage.
+TRANSLATED_USAGE: Final = INTERNAL_HEADER_PREFIX + "usage"
+UNASKED: Final = "unasked"
+# Beside it, with a head of an answer: an attribute that says who made it. Without it, the gateway's own errors would be
+# taken for the upstream's.
+TRANSLATED_ATTRIBUTE: Final = "response.code_details"
+# What this is, where the translator itself has answered: in the client's dialect already.
+TRANSLATED_DETAILS: Final = "translator"
 
 # Kinds of credential a route may accept.
 CREDENTIAL_JWT: Final = "jwt"
@@ -89,6 +113,8 @@ DESCRIPTOR_ROUTE: Final = "route"
 DESCRIPTOR_IDENTITY: Final = ("subject", "tenant", "consumer", "plan")
 # Envoy names this one; the value is a whole address.
 DESCRIPTOR_IP: Final = "remote_address"
+# Envoy names this one, too: at the end of a stream, behind the address, who was asked last.
+DESCRIPTOR_CLUSTER: Final = "destination_cluster"
 
 # Calls that hold something until their end carry the hold's id in both calls to the limiter, and numbers, each as a
 # descriptor of its own whose hits are the number. Envoy drops what it cannot read: a number that is missing is refused.
@@ -105,10 +131,15 @@ NUMBER_HELD: Final = "held"
 NUMBERS_OUTPUT: Final = ("max_tokens", "max_completion_tokens", "num_predict")
 NUMBER_ANSWERS: Final = "n"
 NUMBERS_USED: Final = ("input", "output", "total", "cached")
+# Of the output what was thought, and not said. For the log alone: it is no more than a part of what is charged.
+NUMBER_REASONING: Final = "reasoning"
+# Of a stream what has passed, in tokens as far as that can be seen from outside: for one that never told its usage.
+NUMBER_PIECES: Final = "pieces"
+NUMBERS_READ: Final = (*NUMBERS_USED, NUMBER_REASONING, NUMBER_PIECES)
 # What a metered call brings when it begins, and when its stream ends, in this order.
 NUMBERS_ASKED: Final = (*NUMBERS_OUTPUT, NUMBER_ANSWERS, NUMBER_RECEIVED)
 NUMBERS_DONE: Final = (
-    *NUMBERS_USED, NUMBER_RECEIVED, NUMBER_SENT, NUMBER_STATUS, NUMBER_ATTEMPTS, NUMBER_HELD,
+    *NUMBERS_USED, NUMBER_RECEIVED, NUMBER_SENT, NUMBER_PIECES, NUMBER_STATUS, NUMBER_ATTEMPTS, NUMBER_HELD,
 )  # fmt: skip
 # In the response code details of a call that was refused for its numbers: no limiter was asked.
 UNCOUNTED: Final = "tokens-not-countable"
@@ -173,6 +204,20 @@ def consumer_limits_name(consumer: str) -> str:
 def tenant_limits_name(tenant: str) -> str:
     """Resource name of the LimitSet of a tenant that has rules of its own."""
     return f"tenant/{tenant}"
+
+
+# APIs of language models, by which the routes of their calls are named; nothing behind the colon: no model took it.
+LLM_APIS: Final = (
+    "chat", "completions", "embeddings", "ollama-chat", "ollama-generate", "ollama-embed", "ollama-embeddings",
+)  # fmt: skip
+# Those that answer without a word.
+WORDLESS_APIS: Final = ("embeddings", "ollama-embed", "ollama-embeddings")
+MODEL_SIGN: Final = ":"
+
+
+def model_route_name(api: str, model: str) -> str:
+    """The route of calls of a model by an API; names in a configuration have no such sign."""
+    return f"{api}{MODEL_SIGN}{model}"
 
 
 # Usages that every gateway knows; others are named by routes.

@@ -31,6 +31,8 @@ CONSUMER_CLAIM: Final = "consumer"
 TENANT_CLAIM: Final = "tenant"
 PLAN_CLAIM: Final = "plan"
 KEY_ID_CLAIM: Final = "key_id"
+# As the part of an identity is written.
+MODELS_CLAIM: Final = "models"
 # Whether the key is good from everywhere; whoever does not know the networks of keys must ask about the others.
 ANYWHERE_CLAIM: Final = "anywhere"
 
@@ -76,6 +78,8 @@ class Holder:
     roles: tuple[str, ...]
     expires: int
     anywhere: bool
+    # The part of the identity by this name; None: not restricted.
+    models: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,8 @@ def minted(
         claims[PLAN_CLAIM] = holder.plan
     if holder.tenant is not None:
         claims[TENANT_CLAIM] = holder.tenant
+    if holder.models is not None:
+        claims[MODELS_CLAIM] = holder.models
     headers = {"kid": key.id, "typ": TOKEN_TYPE}
     return Minted(jwt.encode(claims, key.private, ALGORITHM, headers), token_id, ends - began)
 

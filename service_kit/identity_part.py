@@ -5,12 +5,17 @@ only in its encoded form; the encoding is injective, so two identities never mee
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote
 
 from service_kit.contract import MISSING
 
 LONGEST_PART: Final = 256
+# Of the part with patterns of models, in bytes: tokens carry it, too.
+LONGEST_MODELS: Final = 2048
+# A name, its beginning or its end, with `*` for the rest.
+_MODEL_PATTERN: Final = re.compile(r"[A-Za-z0-9._:/@+-]{0,127}\*|\*?[A-Za-z0-9._:/@+-]{1,127}|[A-Za-z0-9._:/@+-]{128}")
 _VISIBLE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 _PLAIN: Final = re.compile(r"[\x21-\x24\x26-\x7e]+")
 
@@ -31,4 +36,16 @@ def identity_part(text: str) -> str:
         raise UnusablePart(f"is {MISSING!r}, which stands for a missing value")
     if len(encoded) > LONGEST_PART:
         raise UnusablePart(f"is longer than {LONGEST_PART} bytes")
+    return encoded
+
+
+def models_part(patterns: Iterable[str]) -> str:
+    """The part that restricts to models of these names; whoever looks for one puts commas around it, too."""
+    found = sorted(set(patterns))
+    for pattern in found:
+        if not _MODEL_PATTERN.fullmatch(pattern):
+            raise UnusablePart(f"holds {pattern!r}, which is no pattern of models")
+    encoded = ",".join(["", *found, ""]) if found else ","
+    if len(encoded) > LONGEST_MODELS:
+        raise UnusablePart(f"is longer than {LONGEST_MODELS} bytes")
     return encoded

@@ -1,7 +1,7 @@
 """What a call that costs tokens is held for and charged: one arithmetic for counters and ledger, in whole numbers.
 
 Rules: CONTRACTS 4 of the design. A hold is never less than the call can come to cost; a charge is what the upstream
-reported, else an estimate from the bytes that passed, which says that it is one.
+reported, else an estimate from what passed, which says that it is one.
 """
 
 from dataclasses import dataclass
@@ -40,8 +40,8 @@ class Prices:
 
 @dataclass(frozen=True)
 class Passed:
-    """What a stream's end tells: what the upstream reported (0: nothing), bytes each way, the status, and how
-    often an upstream was asked.
+    """What a stream's end tells: what the upstream reported (0: nothing), bytes each way, the status, how often an
+    upstream was asked, and the tokens of a stream that were seen to pass (0: nobody looked, or it was no stream).
     """
 
     input: int
@@ -51,11 +51,12 @@ class Passed:
     sent: int
     status: int
     attempts: int
+    pieces: int = 0
 
 
 @dataclass(frozen=True)
 class Charge:
-    """What a call came to; `estimated` where nothing was reported."""
+    """What a call came to; `estimated` where nothing was reported, or not how long the answer is."""
 
     tokens: Tokens
     estimated: bool
@@ -77,18 +78,28 @@ def charge(passed: Passed, hold: Tokens) -> Charge:
     """What a call that was admitted is charged.
 
     Without a report an error costs nothing, nor does a call of which no upstream heard. One that was cut off is charged
-    for its prompt, on which the upstream worked, and for what was sent; never more than was held for it.
+    for its prompt, on which the upstream worked, and for what was sent: tokens as they were seen to pass, else by the
+    bytes; never more than was held for it. A report that leaves the answer out is one on the prompt alone.
     """
-    if passed.input or passed.output or passed.total:
-        return Charge(_reported(passed), estimated=False)
-    if passed.status >= FIRST_ERROR or not passed.attempts:
-        return Charge(Tokens(0, 0), estimated=False)
-    return Charge(Tokens(_estimate(passed.received, hold.input), _estimate(passed.sent, hold.output)), estimated=True)
+    told, served = _reported(passed), passed.status < FIRST_ERROR and passed.attempts > 0
+    if not told.total:
+        found = Tokens(_estimate(passed.received, hold.input), _seen(passed, hold)) if served else told
+        return Charge(found, estimated=served)
+    # A total of no more than the prompt says that there is no answer.
+    if told.output or passed.total == told.input or not served:
+        return Charge(told, estimated=False)
+    seen = _seen(passed, hold)
+    return Charge(Tokens(told.input, seen), estimated=seen > 0)
 
 
 def _reported(passed: Passed) -> Tokens:
     """The parts, and what a total says beyond them as output, which is the dearer."""
     return Tokens(passed.input, passed.output + max(0, passed.total - passed.input - passed.output))
+
+
+def _seen(passed: Passed, hold: Tokens) -> int:
+    """The length of an answer that nobody told."""
+    return min(passed.pieces, hold.output) or _estimate(passed.sent, hold.output)
 
 
 def _estimate(size: int, most: int) -> int:

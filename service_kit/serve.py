@@ -31,11 +31,18 @@ from service_kit.subscription import PolicyConsumer, PolicySubscription
 STOP_GRACE = 5.0
 # Bytes.
 LARGEST_MESSAGE = 64 << 20
-GRPC_OPTIONS = (
-    ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", LARGEST_MESSAGE),
-    ("grpc.max_send_message_length", LARGEST_MESSAGE),
-)
+
+
+def grpc_options(largest_message: int = LARGEST_MESSAGE) -> tuple[tuple[str, int], ...]:
+    """Of a server that takes and sends messages of so many bytes."""
+    return (
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", largest_message),
+        ("grpc.max_send_message_length", largest_message),
+    )
+
+
+GRPC_OPTIONS = grpc_options()
 
 
 class ProcessFailed(Exception):  # noqa: N818 - what happened, not a kind of error
@@ -162,9 +169,14 @@ def _unix_port(server: grpc.aio.Server, endpoint: UnixEndpoint) -> int:
 
 
 async def start_server(
-    stack: AsyncExitStack, endpoint: Endpoint, tls: Certificates | None, health: Health, *rpc: grpc.GenericRpcHandler
+    stack: AsyncExitStack,
+    endpoint: Endpoint,
+    tls: Certificates | None,
+    health: Health,
+    *rpc: grpc.GenericRpcHandler,
+    largest_message: int = LARGEST_MESSAGE,
 ) -> None:
-    server = grpc.aio.server(options=GRPC_OPTIONS)
+    server = grpc.aio.server(options=grpc_options(largest_message))
     server.add_generic_rpc_handlers(rpc)
     health.add_to(server)
     server_port(server, endpoint, tls)

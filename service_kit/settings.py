@@ -32,16 +32,22 @@ class TlsFiles:
 
 
 @dataclass(frozen=True)
-class ServiceSettings:
-    """What every service needs to run: where it listens, who tells it its policy, where it keeps the last good one."""
+class ServingSettings:
+    """What a process needs that answers over gRPC: where it listens, and how it is watched."""
 
     listen: Endpoint
-    control_plane: Endpoint
-    state_dir: Path
     metrics: Endpoint | None
     probe: Endpoint | None
     tls: TlsFiles | None
     log_level: str
+
+
+@dataclass(frozen=True)
+class ServiceSettings(ServingSettings):
+    """What a service needs beside: who tells it its policy, and where it keeps the last good one."""
+
+    control_plane: Endpoint
+    state_dir: Path
 
 
 def environment() -> Mapping[str, str]:
@@ -107,12 +113,10 @@ class SettingsParser(argparse.ArgumentParser):
         self.setting("--tls-authority", help="PEM certificate authority that signs the other side")
 
 
-def service_parser(prog: str, description: str, environ: Mapping[str, str]) -> SettingsParser:
-    """A parser with the common options; a service adds its own before parsing."""
+def serving_parser(prog: str, description: str, environ: Mapping[str, str]) -> SettingsParser:
+    """A parser with the options of every process that answers over gRPC."""
     parser = SettingsParser(prog=prog, description=description, environ=environ)
     parser.setting("--listen", help="address of the gRPC service")
-    parser.setting("--control-plane", help="address of the control plane's xDS server")
-    parser.setting("--state-dir", help="directory for the last good policies", default=".tollgate")
     parser.setting("--metrics", help="address of the Prometheus endpoint")
     parser.setting("--probe", help="address of a plaintext port that answers grpc.health.v1 and nothing else")
     parser.setting("--log-level", help="debug, info, warning or error", default="info")
@@ -120,18 +124,33 @@ def service_parser(prog: str, description: str, environ: Mapping[str, str]) -> S
     return parser
 
 
+def service_parser(prog: str, description: str, environ: Mapping[str, str]) -> SettingsParser:
+    """The same with those of a process that has a policy; a service adds its own before parsing."""
+    parser = serving_parser(prog, description, environ)
+    parser.setting("--control-plane", help="address of the control plane's xDS server")
+    parser.setting("--state-dir", help="directory for the last good policies", default=".tollgate")
+    return parser
+
+
+def parsed_serving_settings(parser: SettingsParser, options: argparse.Namespace) -> ServingSettings:
+    return ServingSettings(
+        listen=parser.endpoint(options.listen, "--listen"),
+        metrics=parser.optional_endpoint(options.metrics, "--metrics"),
+        probe=parser.optional_endpoint(options.probe, "--probe"),
+        tls=parser.tls(options),
+        log_level=parser.log_level(options.log_level),
+    )
+
+
 def parsed_service_settings(parser: SettingsParser, argv: Sequence[str]) -> tuple[ServiceSettings, argparse.Namespace]:
     """The settings and the namespace that holds a service's own options."""
     options = parser.parse_args(argv)
+    serving = parsed_serving_settings(parser, options)
     return (
         ServiceSettings(
-            listen=parser.endpoint(options.listen, "--listen"),
+            **vars(serving),
             control_plane=parser.endpoint(options.control_plane, "--control-plane"),
             state_dir=Path(options.state_dir),
-            metrics=parser.optional_endpoint(options.metrics, "--metrics"),
-            probe=parser.optional_endpoint(options.probe, "--probe"),
-            tls=parser.tls(options),
-            log_level=parser.log_level(options.log_level),
         ),
         options,
     )

@@ -45,4 +45,5 @@ def _grant(key: ApiKey, *, forward: bool) -> Grant:
         roles=key.roles,
         forward=forward,
         assigned_plan=key.plan,
+        models=key.models,
     )

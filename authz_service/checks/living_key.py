@@ -1,7 +1,7 @@
 """Ties a token of the gateway to the API key that it was given for: it is never more than the key is now.
 
 A token is verified once and its key is looked at with each request: revoked or ended, it takes its tokens with it;
-scopes, roles, plan and addresses are at most the key's own.
+scopes, roles, plan, models and addresses are at most the key's own.
 """
 
 from dataclasses import replace
@@ -30,7 +30,8 @@ def living_key(case: Case) -> Case | Denial:
     if key.consumer != grant.named_consumer:
         return replace(KEY_IS_GONE, reason="key_of_another")
     scopes, roles = grant.scopes & key.scopes, grant.roles & key.roles
-    bound = replace(case, grant=replace(grant, scopes=scopes, roles=roles, assigned_plan=key.plan))
+    left = replace(grant, scopes=scopes, roles=roles, assigned_plan=key.plan, models=key.models)
+    bound = replace(case, grant=left)
     if key.networks is None or client_address(case.ask.client) in key.networks:
         return bound
     return bound.lacking(ADDRESS_NOT_ALLOWED, report=settings.report_addresses)

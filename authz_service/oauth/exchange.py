@@ -86,4 +86,5 @@ def _holder(key: ApiKey, scopes: tuple[str, ...], known: Known) -> Holder:
         roles=tuple(sorted(key.roles)),
         expires=key.expires,
         anywhere=key.networks is None,
+        models=key.models,
     )

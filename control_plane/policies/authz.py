@@ -82,6 +82,7 @@ def _declared_key(key: ir.ApiKey) -> policy_pb.ApiKey:
         allow_ips=key.allow_ips,
         expires=key.expires or 0,
         plan=key.plan or "",
+        models=None if key.models is None else policy_pb.Models(patterns=key.models),
     )
 
 

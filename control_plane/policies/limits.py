@@ -4,6 +4,7 @@ What an Envoy keeps by itself is none of it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from control_plane.ir import model as ir
@@ -19,6 +20,7 @@ DIMENSIONS: Final[Mapping[ir.Dimension, policy_pb.Dimension]] = {
     ir.Dimension.IP: policy_pb.DIMENSION_IP,
     ir.Dimension.ROUTE: policy_pb.DIMENSION_ROUTE,
     ir.Dimension.PLAN: policy_pb.DIMENSION_PLAN,
+    ir.Dimension.MODEL: policy_pb.DIMENSION_MODEL,
 }
 UNITS: Final[Mapping[ir.Unit, policy_pb.Unit]] = {
     ir.Unit.REQUESTS: policy_pb.UNIT_REQUESTS,
@@ -47,17 +49,32 @@ def limited(gateway: ir.Gateway) -> Iterator[Owner]:
     Routes that ask and plans without rules have one too, because the service refuses a name that it does not know.
     Whoever reads policies sees by the set of an exempt route that nothing is to ask for it.
     """
-    yield from (route for route in gateway.routes if route.asks_limiter or route.exempt)
+    yield from _counted(route for route in gateway.routes if route.asks_limiter or route.exempt)
     yield from gateway.plans
     yield from (consumer for consumer in gateway.consumers if consumer.own is not None)
     yield from gateway.tenants
+
+
+def _counted(routes: Iterable[ir.Route]) -> Iterator[ir.Route]:
+    """Those of a model are counted as one, with all who may answer any of them: each API has its own way to them."""
+    found: dict[str, ir.Route] = {}
+    for route in routes:
+        name = route.known_as
+        found[name] = _with_targets(found[name], route) if name in found else route
+    yield from found.values()
+
+
+def _with_targets(route: ir.Route, other: ir.Route) -> ir.Route:
+    if route.model is None or other.model is None:
+        return route
+    return replace(route, model=replace(route.model, targets=route.model.targets + other.model.targets))
 
 
 def limit_set(owner: Owner) -> tuple[str, policy_pb.LimitSet]:
     """The name and content of the owner's set."""
     match owner:
         case ir.Route():
-            return contract.route_limits_name(owner.name), _of_route(owner)
+            return contract.route_limits_name(owner.known_as), _of_route(owner)
         case ir.Plan():
             return contract.plan_limits_name(owner.name), _rules(owner.limits, owner.quotas)
         case ir.Consumer():
@@ -70,10 +87,25 @@ def _of_route(route: ir.Route) -> policy_pb.LimitSet:
     found = _rules(route.limits, ())
     found.usage, found.exempt = route.usage, route.exempt
     if route.tokens is not None:
-        found.metering.input_price = route.tokens.input_price
-        found.metering.output_price = route.tokens.output_price
+        found.metering.MergeFrom(_metering(route.tokens, route.model))
         found.metering.SetInParent()
+    if route.model is not None:
+        found.model = route.model.model
     return found
+
+
+def _metering(tokens: ir.Metering, model: ir.ModelCall | None) -> policy_pb.Metering:
+    targets = () if model is None else (target for group in model.targets for target in group)
+    # The same one may be asked again, at another weight.
+    by_cluster = {target.cluster: target for target in targets}
+    return policy_pb.Metering(
+        input_price=tokens.input_price,
+        output_price=tokens.output_price,
+        targets=[
+            policy_pb.Target(cluster=name, input_price=target.input_price, output_price=target.output_price)
+            for name, target in by_cluster.items()
+        ],
+    )
 
 
 def _of_consumer(own: ir.OwnRules) -> policy_pb.LimitSet:

@@ -28,7 +28,9 @@ from tests.support.eventually import eventually
 from tests.support.limits import (
     CONSUMER,
     IP,
+    MODEL,
     SUBJECT,
+    TOKENS,
     asked,
     call,
     concurrent,
@@ -54,6 +56,13 @@ POLICIES = {
     "route/open": limit_set(),
     "plan/free": limit_set(limit(2, 3600, SUBJECT, name="free:2/hour:subject")),
     "route/chat": limit_set(metering=metering(100_000, 300_000)),
+    "route/model:mistral": limit_set(
+        model="mistral", metering=metering(1, 1, [("ours", 100_000, 300_000), ("theirs", 1_000_000, 3_000_000)])
+    ),
+    "route/model:llama3.1": limit_set(model="llama3.1", metering=metering()),
+    "plan/each": limit_set(
+        limit(500, 60, SUBJECT, MODEL, unit=TOKENS, name="each:tokens"), quota("usd", 10**9, CONSUMER, name="each:usd")
+    ),
     "route/mail": limit_set(usage="email"),
     "plan/small": limit_set(quota("tokens", 20_000, CONSUMER, name="small:tokens")),
     "plan/mailing": limit_set(quota("email", 10, CONSUMER, name="mailing:email")),
@@ -460,3 +469,52 @@ async def test_quotas_of_a_store_that_is_away_are_unavailable(running):
         await quotas(running, "ListQuotas", quotas_pb.ListQuotasRequest(caller=MAILER))
 
     assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_calls_of_each_model_are_counted_apart_and_paid_to_who_answered(running):
+    caller = {"plan": "each", "consumer": "acme"}
+
+    async def begun(hold, route, output):
+        return await running.ask(*asked(hold, output=output, route=route, **caller))
+
+    first = await begun("h1", "model:mistral", 400)
+    assert first.overall_code == OK
+    assert headers(first)["x-ratelimit-remaining-tokens"] == "100"
+    assert (await begun("h2", "model:llama3.1", 400)).overall_code == OK
+    full = await begun("h3", "model:mistral", 400)
+    assert full.overall_code == OVER_LIMIT
+    assert headers(full)["x-ratelimit-remaining-tokens"] == "100"
+    assert await spent(running) == 400 * 3_000
+
+    await running.ask(*done("h1", prompt=20, output=30, held=400, cluster="ours", route="model:mistral", **caller))
+    assert headers(await begun("h4", "model:mistral", 10))["x-ratelimit-remaining-tokens"] == "440"
+    assert await spent(running) == 20 * 100 + 30 * 300 + 10 * 3_000
+
+
+async def spent(running):
+    """Nano-dollars of the quota."""
+    request = quotas_pb.ListQuotasRequest(caller=quotas_pb.Caller(consumer="acme", tenant="acme", plan="each"))
+    (found,) = await quotas(running, "ListQuotas", request)
+    return found.used
+
+
+async def test_a_quota_of_each_model_is_granted_by_the_models_name(running):
+    each = limit_set(quota("tokens", 300, CONSUMER, MODEL, name="each:tokens"))
+    running.service.consumer.apply(LIMIT_SET_TYPE, {"plan/each": each}, ())
+    caller = {"plan": "each", "route": "model:mistral"}
+    assert (await running.ask(*asked("h1", output=300, **caller))).overall_code == OK
+    assert (await running.ask(*asked("h2", output=300, **caller))).overall_code == OVER_LIMIT
+
+    mailer = {"consumer": "mailer", "tenant": "acme", "plan": "each"}
+    nobody = quotas_pb.Caller(**mailer)
+    assert list(await quotas(running, "ListQuotas", quotas_pb.ListQuotasRequest(caller=nobody))) == []
+    mistral = quotas_pb.Caller(**mailer, model="mistral")
+    grant = quotas_pb.GrantQuotaRequest(caller=mistral, quota="each:tokens", amount=300)
+    (state,) = await quotas(running, "GrantQuota", grant)
+    assert (state.held, state.granted, dict(state.per)) == (300, 300, {"consumer": "mailer", "model": "mistral"})
+
+    assert (await running.ask(*asked("h3", output=300, **caller))).overall_code == OK
+    (other,) = await quotas(
+        running, "ListQuotas", quotas_pb.ListQuotasRequest(caller=quotas_pb.Caller(**mailer, model="llama3.1"))
+    )
+    assert (other.used, other.granted) == (0, 0)

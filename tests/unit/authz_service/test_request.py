@@ -56,6 +56,8 @@ def without(name: str) -> dict[str, str]:
     [
         pytest.param({}, id="none"),
         pytest.param({**ROUTE, "models": "x"}, id="unknown-demand"),
+        pytest.param({**ROUTE, "dialect": "esperanto"}, id="unknown-dialect"),
+        pytest.param({**ROUTE, "dialect": ""}, id="no-dialect"),
         pytest.param({**ROUTE, "Scopes": "x"}, id="unknown-case"),
         pytest.param({**ROUTE, "": "x"}, id="unnamed-demand"),
         pytest.param(without("route"), id="no-route"),

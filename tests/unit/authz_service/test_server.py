@@ -99,6 +99,7 @@ def test_the_identity_is_in_the_metadata_too():
         "consumer": "ada",
         "plan": "-",
         "key_id": "k1",
+        "models": "-",
         "profile": "p1",
         "decision_id": FIRST_ID,
     }

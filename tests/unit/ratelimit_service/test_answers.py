@@ -86,6 +86,22 @@ def test_a_limit_of_tokens_says_what_it_counts():
     assert headers(response)["ratelimit-policy"] == "1000;w=60;unit=tokens"
 
 
+def test_a_call_of_a_model_shows_what_is_left_of_requests_and_of_tokens():
+    tokens = standing(rule(1000, usage="tokens"), 400, reset=9)
+    left = (standing(rule(), 1, reset=61), tokens)
+
+    for decision in (Admitted(left[0], of_model=left), Refused(left[0], tokens, CHAT, of_model=left)):
+        found = headers(parsed(ASK, decision))
+        assert {name: value for name, value in found.items() if name.startswith("x-")} == {
+            "x-ratelimit-limit-requests": "30",
+            "x-ratelimit-remaining-requests": "29",
+            "x-ratelimit-reset-requests": "61s",
+            "x-ratelimit-limit-tokens": "1000",
+            "x-ratelimit-remaining-tokens": "600",
+            "x-ratelimit-reset-tokens": "9s",
+        }
+
+
 def test_a_call_without_rules_has_no_headers():
     response = parsed(ASK, Admitted())
 

@@ -179,3 +179,18 @@ def test_an_end_needs_what_envoy_counts_and_no_more():
 )
 def test_descriptors_counts_those_that_came(raw, expected):
     assert read_call(raw).descriptors == expected
+
+
+def test_an_end_may_say_who_was_asked():
+    end = read_call(call(*done("h1", cluster="llm:a:m")))
+
+    assert isinstance(end, End)
+    assert (end.cluster, end.descriptors) == ("llm:a:m", 10)
+
+
+@pytest.mark.parametrize("places", [(0, 2, 1), (0, 1, 1, 2)], ids=["behind-a-number", "twice"])
+def test_who_was_asked_stands_in_one_place(places):
+    first, cluster, number, *_ = done("h1", cluster="a")
+    found = (first, cluster, number)
+
+    assert isinstance(read_call(call(*(found[place] for place in places))), Unreadable)

@@ -1,5 +1,6 @@
 """Decisions without transport: which rules apply, what counts together, what is never a yes."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -24,6 +25,7 @@ from tests.support.limits import (
     CONSUMER,
     DAY,
     IP,
+    MODEL,
     PLAN,
     REPORT,
     ROUTE,
@@ -65,9 +67,9 @@ def metered(*rules, **fields):
     return limit_set(*rules, metering=metering(10_000_000, 30_000_000), **fields)
 
 
-def chat(hold="h1", **size):
+def chat(hold="h1", *, route="chat", **size):
     """A metered call as it arrives."""
-    found = read_call(call(*asked(hold, route="chat", **size)))
+    found = read_call(call(*asked(hold, route=route, **size)))
     assert isinstance(found, Ask)
     return found
 
@@ -462,3 +464,51 @@ async def test_who_may_retry_sooner_than_a_window_resets_is_not_told_of_the_wind
 
     assert isinstance(decision, Refused)
     assert (decision.longest.retry_seconds, decision.tightest) == (1, None)
+
+
+def of_models(*rules):
+    """A plan's rules, and two models beside a route of none."""
+    models = {f"route/model:{name}": limit_set(model=name, metering=metering()) for name in "ab"}
+    return policy(**models, **{"plan/free": limit_set(*rules), "route/email": limit_set(), "route/open": limit_set()})
+
+
+async def test_models_are_counted_apart_and_calls_of_none_together(counters):
+    limits = of_models(limit(1, 60, SUBJECT, MODEL))
+    asks = [chat(f"h{number}", route=route, plan="free") for number, route in enumerate(["model:a", "model:b"] * 2)]
+
+    assert [isinstance(await decide(ask, limits, counters), Admitted) for ask in asks] == [True, True, False, False]
+    assert await admitted(Ask("email", "alice", None, None, "free"), limits, counters) == 1
+    assert await admitted(Ask("open", "alice", None, None, "free"), limits, counters) == 0
+
+
+async def test_a_quota_may_be_one_of_each_model(counters):
+    limits = of_models(quota("tokens", 150, CONSUMER, MODEL))
+
+    found = [await decide(chat(f"h{name}", route=f"model:{name}", plan="free"), limits, counters) for name in "ab"]
+    assert [isinstance(decision, Admitted) for decision in found] == [True, True]
+    assert isinstance(await decide(chat("again", route="model:a", plan="free"), limits, counters), Refused)
+
+
+async def test_a_call_of_a_model_tells_how_it_stands_with_calls_and_with_tokens(counters):
+    rules = (
+        limit(100, 3600, SUBJECT, name="hour"), limit(5, 60, SUBJECT, name="minute"),
+        limit(150, 60, SUBJECT, unit=TOKENS, name="tokens"), limit(1, 60, SUBJECT, mode=REPORT, name="tried"),
+    )  # fmt: skip
+    limits = of_models(*rules)
+
+    first = await decide(chat("h1", route="model:a", plan="free"), limits, counters)
+    assert [(item.rule.id, item.remaining) for item in first.of_model] == [("minute", 4), ("tokens", 50)]
+
+    second = await decide(chat("h2", route="model:a", plan="free"), limits, counters)
+    assert isinstance(second, Refused)
+    assert [(item.rule.id, item.remaining) for item in second.of_model] == [("minute", 4), ("tokens", 50)]
+    assert (await decide(Ask("email", "alice", None, None, "free"), limits, counters)).of_model == ()
+
+
+async def test_what_is_told_of_a_call_whose_end_never_comes_names_its_model(counters):
+    limits = of_models(limit(9_000, 60, SUBJECT, unit=TOKENS))
+
+    await decide(chat("h1", route="model:a", plan="free"), limits, counters)
+
+    (hold,) = counters.memory.holds.values()
+    assert json.loads(hold.note)["model"] == "a"

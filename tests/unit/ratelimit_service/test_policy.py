@@ -61,6 +61,25 @@ def test_a_set_becomes_rules():
     )  # fmt: skip
 
 
+def test_a_call_is_held_for_at_the_most_that_it_may_cost_anywhere():
+    targets = [("a", 10, 30), ("b", 20, 5)]
+    message = limit_set(metering=metering(1, 1, targets), model="llama3.1")
+
+    found = table_with({"route/model:llama3.1": message}).current.of_route("model:llama3.1")
+
+    assert (found.prices, found.model) == (Prices(20, 30), "llama3.1")
+    assert [found.prices_of(name) for name in ("a", "b", "c", None)] == [
+        Prices(10, 30), Prices(20, 5), Prices(10, 30), Prices(10, 30)
+    ]  # fmt: skip
+
+
+def test_one_price_is_that_of_whoever_answers():
+    found = table_with({"route/chat": limit_set(metering=metering(1, 2))}).current.of_route("chat")
+
+    assert found.prices_of("anybody") == found.prices_of(None) == found.prices == Prices(1, 2)
+    assert table_with({"route/a": limit_set()}).current.of_route("a").prices_of("b") is None
+
+
 @pytest.mark.parametrize(
     ("replaced", "limits", "email", "tokens"),
     [
@@ -168,6 +187,20 @@ def test_one_bad_set_refuses_the_whole_change_and_names_every_fault():
         pytest.param("route/a", limit_set(usage="tokens"), "counts anyway", id="usage-of-every-gateway"),
         pytest.param("plan/a", limit_set(usage="email"), "no route's", id="usage-of-a-plan"),
         pytest.param("plan/a", limit_set(metering=metering()), "no route's", id="metered-plan"),
+        pytest.param("plan/a", limit_set(model="llama3.1"), "no route's", id="plan-of-a-model"),
+        pytest.param(
+            "route/a", limit_set(metering=metering(targets=[("a", 1, 2**51)])), "beyond all money", id="price-of-one"
+        ),
+        pytest.param("route/a", limit_set(metering=metering(targets=[("", 1, 1)])), "without a name", id="of-nobody"),
+        pytest.param(
+            "route/a", limit_set(metering=metering(targets=[("a", 1, 1), ("a", 2, 2)])), "target twice", id="two-prices"
+        ),
+        pytest.param(
+            "route/a",
+            limit_set(metering=policy_pb.Metering(targets=[policy_pb.Target.FromString(b"\x0a\x01a" + NEWER_FIELD)])),
+            "does not know",
+            id="newer-target",
+        ),
         pytest.param("tenant/a", limit_set(exempt=True), "no route's", id="exempt-tenant"),
         pytest.param("plan/a", limit_set(replaced=policy_pb.Replaced()), "no consumer's", id="replacing-plan"),
         pytest.param("route/a", limit_set(metering=metering(2**51)), "beyond all money", id="price"),

@@ -4,16 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from ratelimit_service.applying import claim
+from ratelimit_service.applying import claim, with_model
 from ratelimit_service.descriptors import Ask, End, read_call
 from ratelimit_service.limiter import Admitted, decide
 from ratelimit_service.policy import LimitPolicy
-from ratelimit_service.settlement import Ending, settle
+from ratelimit_service.settlement import Ending, give_back, settle
 from tests.support.clock import StillClock
 from tests.support.counters import MemoryCounters
 from tests.support.limits import (
     CONSUMER,
     IP,
+    MODEL,
     REPORT,
     SUBJECT,
     TOKENS,
@@ -190,3 +191,55 @@ async def test_a_rule_per_address_is_put_right_where_the_end_says_the_address(co
     await settle(read_call(call(first, *([address] if told else []), *others)), policy, counters)
 
     assert list((await used(counters, ask, policy)).values()) == [charged]
+
+
+# Each is the dearer one for something.
+TARGETS = [("llm:a:m", 10_000_000, 30_000_000), ("llm:b:m", 2_000_000, 60_000_000), ("llm:c:m", 0, 0)]
+BY_TARGET = LimitPolicy().changed(
+    {
+        "route/chat": limit_set(
+            quota("usd", 10**9, CONSUMER, name="money"), metering=metering(1, 1, TARGETS), model="llama3.1"
+        )
+    },
+    (),
+)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "nano_dollars"),
+    [
+        pytest.param("llm:a:m", 90 * 10_000 + 200 * 30_000, id="the-first"),
+        pytest.param("llm:b:m", 90 * 2_000 + 200 * 60_000, id="another"),
+        pytest.param("llm:c:m", 0, id="one-that-costs-nothing"),
+        pytest.param("gone-since", 90 * 10_000 + 200 * 30_000, id="unknown"),
+        pytest.param(None, 90 * 10_000 + 200 * 30_000, id="not-told"),
+    ],
+)
+async def test_a_call_is_held_at_the_dearest_and_charged_as_who_answered_costs(counters, cluster, nano_dollars):
+    ask = await begun(counters, policy=BY_TARGET, output=1000, received=400)
+    assert await used(counters, ask, BY_TARGET) == {"money": 400 * 10_000 + 1000 * 60_000}
+
+    settlement = await settle(
+        ended(prompt=90, output=200, received=400, held=1000, cluster=cluster), BY_TARGET, counters
+    )
+
+    assert settlement.ending is Ending.SETTLED
+    assert await used(counters, ask, BY_TARGET) == {"money": nano_dollars}
+
+
+async def test_a_model_is_charged_where_it_was_held(counters):
+    model = limit_set(metering=metering(), model="llama3.1")
+    plan = limit_set(limit(9_000, 60, SUBJECT, MODEL, unit=TOKENS, name="each"))
+    policy = LimitPolicy().changed({"route/chat": model, "plan/free": plan}, ())
+    ask = await begun(counters, policy=policy, output=100, plan="free")
+    (rule,) = policy.of_plan("free").rules
+    held = claim(rule, with_model(ask, policy.of_route("chat")), 0)
+    assert [state.used for state in await counters.read([held])] == [100]
+
+    await settle(ended(output=7, plan="free"), policy, counters)
+    assert [state.used for state in await counters.read([held])] == [7]
+
+    again = await begun(counters, hold="h2", policy=policy, output=100, plan="free")
+    await give_back(again, policy, counters)
+    assert [state.used for state in await counters.read([held])] == [7]
+    assert counters.memory.holds == {}

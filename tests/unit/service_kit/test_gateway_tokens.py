@@ -61,6 +61,13 @@ def test_what_a_token_says():
     }
 
 
+def test_a_restriction_to_models_is_said():
+    holder = replace(HOLDER, models=",llama3.1:*,")
+    found = minted(numbered(7), TERMS, holder, now=NOW, random_bytes=counted_bytes())
+
+    assert decoded(found.token, public_keys([numbered(7)]))["models"] == ",llama3.1:*,"
+
+
 @pytest.mark.parametrize(
     ("expires", "lifetime", "expected"),
     [

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service_kit.identity_part import LONGEST_PART, UnusablePart, identity_part
+from service_kit.identity_part import LONGEST_MODELS, LONGEST_PART, UnusablePart, identity_part, models_part
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,30 @@ def test_two_texts_never_meet_in_one_header(one: str, other: str):
 
     assert len(set(encoded.values())) == len(encoded)
     assert all(value.isascii() and value.isprintable() and " " not in value for value in encoded.values())
+
+
+@pytest.mark.parametrize(
+    ("patterns", "part"),
+    [
+        pytest.param([], ",", id="none"),
+        pytest.param(["mistral"], ",mistral,", id="one"),
+        pytest.param(["org/b@v2", "*", "a:*", "a:*"], ",*,a:*,org/b@v2,", id="sorted-and-once"),
+        pytest.param(["a" * 128] * 2, f",{'a' * 128},", id="longest-name"),
+    ],
+)
+def test_models_stand_between_commas(patterns: list[str], part: str):
+    assert models_part(patterns) == part
+
+
+@pytest.mark.parametrize("pattern", ["", "a,b", "a b", "a**", "*a*", "a*b", "é", "a\r\nx: y", "a" * 129])
+def test_what_is_no_pattern_of_models_is_refused(pattern: str):
+    with pytest.raises(UnusablePart, match="no pattern of models"):
+        models_part(["fine", pattern])
+
+
+def test_a_list_of_models_has_an_end():
+    fitting = [f"{number:03}{'x' * 60}" for number in range(LONGEST_MODELS // 64)]
+    assert len(models_part(fitting[:-1])) <= LONGEST_MODELS
+
+    with pytest.raises(UnusablePart, match="longer than"):
+        models_part([*fitting, "one-more"])

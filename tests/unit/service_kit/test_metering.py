@@ -49,10 +49,32 @@ def test_a_price_is_rounded_up_once(tokens, nano):
         pytest.param(Passed(0, 0, 0, 40, 800, 200, 3), Charge(Tokens(10, 200), estimated=True), id="asked-again"),
         pytest.param(Passed(0, 0, 0, 41, 801, 399, 1), Charge(Tokens(11, 201), estimated=True), id="estimated-up"),
         pytest.param(Passed(0, 0, 0, 9000, 9000, 200, 1), Charge(HELD, estimated=True), id="never-more-than-held"),
+        pytest.param(Passed(0, 0, 0, 40, 9000, 200, 1, 31), Charge(Tokens(10, 31), estimated=True), id="seen-to-pass"),
+        pytest.param(
+            Passed(0, 0, 0, 9000, 9000, 200, 1, 9000), Charge(HELD, estimated=True), id="seen-to-pass-more-than-held"
+        ),
+        pytest.param(Passed(9, 5, 14, 40, 800, 200, 1, 31), Charge(Tokens(9, 5), estimated=False), id="reported-too"),
+        pytest.param(
+            Passed(9, 0, 0, 40, 800, 200, 1, 31), Charge(Tokens(9, 31), estimated=True), id="no-length-of-a-stream"
+        ),
+        pytest.param(Passed(9, 0, 0, 40, 800, 200, 1), Charge(Tokens(9, 200), estimated=True), id="no-length"),
+        pytest.param(Passed(9, 0, 4, 40, 800, 200, 1), Charge(Tokens(9, 200), estimated=True), id="nonsense-in-all"),
+        pytest.param(
+            Passed(9, 0, 0, 40, 9000, 200, 1, 9000), Charge(Tokens(9, 500), estimated=True), id="no-length-but-a-bound"
+        ),
+        pytest.param(Passed(9, 0, 9, 40, 800, 200, 1), Charge(Tokens(9, 0), estimated=False), id="no-answer-as-told"),
+        pytest.param(Passed(9, 0, 0, 40, 0, 200, 1), Charge(Tokens(9, 0), estimated=False), id="no-answer-sent"),
     ],
 )
 def test_what_a_call_is_charged(passed, expected):
     assert charge(passed, HELD) == expected
+
+
+def test_an_embedding_has_a_prompt_alone():
+    """However much is sent: nothing was held for words."""
+    passed = Passed(9, 0, 0, 40, 90_000, 200, 1)
+
+    assert charge(passed, Tokens(1000, 0)) == Charge(Tokens(9, 0), estimated=False)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,35 @@ def test_a_key_with_a_plan_that_nobody_declared_is_refused():
     assert gate(key_policy(api_key(plan="gone"))).use(GOOD.text).code == "unknown_plan"
 
 
+@pytest.mark.parametrize(
+    ("models", "part"),
+    [
+        pytest.param(None, "-", id="unrestricted"),
+        pytest.param(["mistral", "llama3.1:*", "mistral"], ",llama3.1:*,mistral,", id="some"),
+        pytest.param([], ",", id="none"),
+    ],
+)
+def test_a_key_may_be_for_some_models(models: list[str] | None, part: str):
+    restricted = None if models is None else policy_pb.Models(patterns=models)
+
+    assert gate(key_policy(api_key(models=restricted))).use(GOOD.text).part("models") == part
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        pytest.param(["a,b"], id="two-in-one"),
+        pytest.param([""], id="empty"),
+        pytest.param(["a*b*"], id="two-stars"),
+        pytest.param(["a b"], id="a-space"),
+        pytest.param([f"model-{number}-{'x' * 90}" for number in range(30)], id="too-many"),
+    ],
+)
+def test_a_restriction_that_no_header_can_carry_is_no_policy(patterns: list[str]):
+    with pytest.raises(PolicyRejected, match="what models API key"):
+        gate(key_policy(api_key(models=policy_pb.Models(patterns=patterns))))
+
+
 # What is refused, and the reason that only the log has.
 REFUSED = {
     "no_key": ("nonsense", {}),

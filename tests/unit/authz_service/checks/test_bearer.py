@@ -13,6 +13,7 @@ def test_the_token_becomes_the_identity_it_stands_for():
         "x-tollgate-consumer": "ci",
         "x-tollgate-plan": "pro",
         "x-tollgate-key-id": "deploy",
+        "x-tollgate-models": "-",
         "x-tollgate-profile": "p1",
     }
 

@@ -30,6 +30,7 @@ def test_the_claims_become_the_identity():
         "x-tollgate-consumer": "ada",
         "x-tollgate-plan": "pro",
         "x-tollgate-key-id": "k1",
+        "x-tollgate-models": "-",
         "x-tollgate-profile": "p1",
     }
 

@@ -75,6 +75,27 @@ async def test_a_stored_key_takes_its_tokens_with_it_at_once():
     assert refused.headers["www-authenticate"].startswith("Bearer ")
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "claim", "part"),
+    [
+        pytest.param(["a", "b*"], ["a", "b*"], ",a,b*,", ",a,b*,", id="as-it-was"),
+        pytest.param(["a", "b*"], ["a"], ",a,b*,", ",a,", id="fewer"),
+        pytest.param(None, ["a"], None, ",a,", id="restricted-since"),
+        pytest.param(["a"], None, ",a,", "-", id="not-any-more"),
+    ],
+)
+async def test_a_token_calls_the_models_of_its_key_now(before, now, claim, part):
+    def restricted(patterns):
+        return api_key(models=None if patterns is None else policy_pb.Models(patterns=patterns))
+
+    at = token_gate(token_policy(restricted(before)))
+    token = await at.token()
+    at.gate.apply(token_policy(restricted(now)))
+
+    assert jwt.decode(token, options={"verify_signature": False}).get("models") == claim
+    assert use(at, token).part("models") == part
+
+
 async def test_the_plan_is_that_of_the_key_now():
     at = token_gate()
     token = await at.token()

@@ -8,7 +8,7 @@ import pytest
 from authz_service.policy import parse_policy
 from control_plane.compile import compile_file, snapshots
 from control_plane.config.errors import InvalidConfig
-from control_plane.ir.model import Secret
+from control_plane.ir.model import Api, ApiKey, Dialect, Metering, ModelCall, Route, Secret, Target
 from control_plane.policies.authz import authz_policy
 from control_plane.policies.limits import limit_set, limited
 from ratelimit_service.policy import PolicyTable
@@ -83,6 +83,46 @@ def test_an_edit_of_a_number_keeps_the_name_under_which_is_counted() -> None:
         return [limit.id for _, limits in map(limit_set, limited(gateway)) for limit in limits.limits]
 
     assert ids("60/minute") == ids("90/minute") != ids("60/hour")
+
+
+def of_model(api: str, dialect: Dialect, *targets: Target) -> Route:
+    """A route of the model llama3.1, as it is compiled."""
+    gateway = compiled(config(identity=IDENTITY, routes=[private(limits=[{"requests": "9/second"}])])).gateway
+    return replace(
+        gateway.routes[0], name=f"{api}:llama3.1", counted_as="model:llama3.1", usage="llm",
+        tokens=Metering(Api.CHAT, most=100, input_price=1, output_price=3),
+        model=ModelCall("llama3.1", dialect, tuple((target,) for target in targets)),
+    )  # fmt: skip
+
+
+def test_all_routes_of_a_model_are_counted_as_one_with_all_who_may_answer() -> None:
+    gateway = compiled(config(identity=IDENTITY, routes=[])).gateway
+    routes = (
+        of_model("chat", Dialect.OPENAI, Target("a~openai", "a", "m", 1, 1, 3), Target("b~openai", "b", "m", 1, 2, 6)),
+        of_model("ollama-chat", Dialect.OLLAMA, Target("b~ollama", "b", "m", 1, 2, 6)),
+        of_model("completions", Dialect.OPENAI, Target("a~openai", "a", "m", 1, 1, 3)),
+    )
+
+    sets = dict(map(limit_set, limited(replace(gateway, routes=routes))))
+
+    (found,) = (sets[name] for name in sets if name.startswith("route/"))
+    assert list(sets) == ["route/model:llama3.1"]
+    assert (found.model, found.usage, len(found.limits)) == ("llama3.1", "llm", 1)
+    assert [(target.cluster, target.input_price, target.output_price) for target in found.metering.targets] == [
+        ("a~openai", 1, 3), ("b~openai", 2, 6), ("b~ollama", 2, 6)
+    ]  # fmt: skip
+    table = PolicyTable()
+    table.apply(LIMIT_SET_TYPE, {name: item.SerializeToString() for name, item in sets.items()}, ())
+
+
+@pytest.mark.parametrize(("models", "patterns"), [(None, None), ((), []), (("a", "b*"), ["a", "b*"])])
+def test_a_declared_key_may_be_for_some_models(models: tuple[str, ...] | None, patterns: list[str] | None) -> None:
+    gateway = compiled(config(identity=IDENTITY, routes=[])).gateway
+    key = ApiKey("a" * 12, bytes(32), "acme", (), (), None, (), None, models)
+
+    (found,) = authz_policy(replace(gateway, declared_keys=(key,))).declared_keys
+
+    assert (list(found.models.patterns) if found.HasField("models") else None) == patterns
 
 
 def test_a_bearer_token_travels_as_a_digest() -> None:

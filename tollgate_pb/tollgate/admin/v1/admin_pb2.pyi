@@ -27,16 +27,20 @@ class GetRunningRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReport(_message.Message):
-    __slots__ = ("configuration", "nodes", "problems", "identities")
+    __slots__ = ("configuration", "nodes", "problems", "identities", "models", "backends")
     CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     IDENTITIES_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    BACKENDS_FIELD_NUMBER: _ClassVar[int]
     configuration: ConfigurationReport
     nodes: _containers.RepeatedCompositeFieldContainer[NodeReport]
     problems: _containers.RepeatedScalarFieldContainer[str]
     identities: IdentitiesReport
-    def __init__(self, configuration: _Optional[_Union[ConfigurationReport, _Mapping]] = ..., nodes: _Optional[_Iterable[_Union[NodeReport, _Mapping]]] = ..., problems: _Optional[_Iterable[str]] = ..., identities: _Optional[_Union[IdentitiesReport, _Mapping]] = ...) -> None: ...
+    models: ModelCounts
+    backends: _containers.RepeatedCompositeFieldContainer[BackendReport]
+    def __init__(self, configuration: _Optional[_Union[ConfigurationReport, _Mapping]] = ..., nodes: _Optional[_Iterable[_Union[NodeReport, _Mapping]]] = ..., problems: _Optional[_Iterable[str]] = ..., identities: _Optional[_Union[IdentitiesReport, _Mapping]] = ..., models: _Optional[_Union[ModelCounts, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[BackendReport, _Mapping]]] = ...) -> None: ...
 
 class IdentitiesReport(_message.Message):
     __slots__ = ("store", "consumers", "keys", "trouble")
@@ -49,6 +53,36 @@ class IdentitiesReport(_message.Message):
     keys: int
     trouble: str
     def __init__(self, store: _Optional[str] = ..., consumers: _Optional[int] = ..., keys: _Optional[int] = ..., trouble: _Optional[str] = ...) -> None: ...
+
+class BackendReport(_message.Message):
+    __slots__ = ("upstream", "provider", "state", "since", "reason", "models", "answered", "required")
+    UPSTREAM_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_FIELD_NUMBER: _ClassVar[int]
+    REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    upstream: str
+    provider: str
+    state: str
+    since: float
+    reason: str
+    models: int
+    answered: float
+    required: bool
+    def __init__(self, upstream: _Optional[str] = ..., provider: _Optional[str] = ..., state: _Optional[str] = ..., since: _Optional[float] = ..., reason: _Optional[str] = ..., models: _Optional[int] = ..., answered: _Optional[float] = ..., required: _Optional[bool] = ...) -> None: ...
+
+class ModelCounts(_message.Message):
+    __slots__ = ("written", "discovered", "withdrawn")
+    WRITTEN_FIELD_NUMBER: _ClassVar[int]
+    DISCOVERED_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAWN_FIELD_NUMBER: _ClassVar[int]
+    written: int
+    discovered: int
+    withdrawn: int
+    def __init__(self, written: _Optional[int] = ..., discovered: _Optional[int] = ..., withdrawn: _Optional[int] = ...) -> None: ...
 
 class ConfigurationReport(_message.Message):
     __slots__ = ("source", "live_since", "digest", "number", "errors", "held_back", "rolled_back", "restored")
@@ -203,7 +237,7 @@ class RollbackResult(_message.Message):
     def __init__(self, number: _Optional[int] = ..., digest: _Optional[str] = ..., held: _Optional[bool] = ..., errors: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Running(_message.Message):
-    __slots__ = ("elements", "types", "wiring", "nodes", "key_sets")
+    __slots__ = ("elements", "types", "wiring", "nodes", "key_sets", "models")
     class ElementsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -225,17 +259,26 @@ class Running(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class ModelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ELEMENTS_FIELD_NUMBER: _ClassVar[int]
     TYPES_FIELD_NUMBER: _ClassVar[int]
     WIRING_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     KEY_SETS_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
     elements: _containers.MessageMap[str, Element]
     types: _containers.MessageMap[str, ServedType]
     wiring: WiringReport
     nodes: _containers.RepeatedCompositeFieldContainer[NodeReport]
     key_sets: _containers.ScalarMap[str, str]
-    def __init__(self, elements: _Optional[_Mapping[str, Element]] = ..., types: _Optional[_Mapping[str, ServedType]] = ..., wiring: _Optional[_Union[WiringReport, _Mapping]] = ..., nodes: _Optional[_Iterable[_Union[NodeReport, _Mapping]]] = ..., key_sets: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    models: _containers.ScalarMap[str, str]
+    def __init__(self, elements: _Optional[_Mapping[str, Element]] = ..., types: _Optional[_Mapping[str, ServedType]] = ..., wiring: _Optional[_Union[WiringReport, _Mapping]] = ..., nodes: _Optional[_Iterable[_Union[NodeReport, _Mapping]]] = ..., key_sets: _Optional[_Mapping[str, str]] = ..., models: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Element(_message.Message):
     __slots__ = ("keys", "uses", "where")
@@ -276,7 +319,7 @@ class ResourceVersion(_message.Message):
     def __init__(self, version: _Optional[str] = ..., groups: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WiringReport(_message.Message):
-    __slots__ = ("authz", "ratelimit", "access_log", "tls_certificate", "tls_private_key", "tls_authority", "oauth", "usage")
+    __slots__ = ("authz", "ratelimit", "access_log", "tls_certificate", "tls_private_key", "tls_authority", "oauth", "usage", "translator")
     AUTHZ_FIELD_NUMBER: _ClassVar[int]
     RATELIMIT_FIELD_NUMBER: _ClassVar[int]
     ACCESS_LOG_FIELD_NUMBER: _ClassVar[int]
@@ -285,6 +328,7 @@ class WiringReport(_message.Message):
     TLS_AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     OAUTH_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
+    TRANSLATOR_FIELD_NUMBER: _ClassVar[int]
     authz: str
     ratelimit: str
     access_log: str
@@ -293,4 +337,5 @@ class WiringReport(_message.Message):
     tls_authority: str
     oauth: str
     usage: str
-    def __init__(self, authz: _Optional[str] = ..., ratelimit: _Optional[str] = ..., access_log: _Optional[str] = ..., tls_certificate: _Optional[str] = ..., tls_private_key: _Optional[str] = ..., tls_authority: _Optional[str] = ..., oauth: _Optional[str] = ..., usage: _Optional[str] = ...) -> None: ...
+    translator: str
+    def __init__(self, authz: _Optional[str] = ..., ratelimit: _Optional[str] = ..., access_log: _Optional[str] = ..., tls_certificate: _Optional[str] = ..., tls_private_key: _Optional[str] = ..., tls_authority: _Optional[str] = ..., oauth: _Optional[str] = ..., usage: _Optional[str] = ..., translator: _Optional[str] = ...) -> None: ...

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctollgate/admin/v1/keys.proto\x12\x11tollgate.admin.v1\"S\n\x10MintTokenRequest\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x10\n\x08lifetime\x18\x04 \x01(\r\"\\\n\x0bMintedToken\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x0f\n\x07\x65xpires\x18\x05 \x01(\x03\"\x1b\n\x19ReplaceSigningKeysRequest\"I\n\x13ReplacedSigningKeys\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12%\n\x04told\x18\x02 \x01(\x0b\x32\x17.tollgate.admin.v1.Told\"u\n\x10\x43reateKeyRequest\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\x0c\n\x04plan\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12\x11\n\tallow_ips\x18\x05 \x03(\t\x12\x0f\n\x07\x65xpires\x18\x06 \x01(\x03\"A\n\x0fListKeysRequest\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\r\"@\n\x10RotateKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x07overlap\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_overlap\"\x1e\n\x10RevokeKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\"=\n\x0f\x43onsumerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04plan\x18\x03 \x01(\t\"a\n\x15UpdateConsumerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x06tenant\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04plan\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\t\n\x07_tenantB\x07\n\x05_plan\"4\n\x14ListConsumersRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"%\n\x15\x44\x65leteConsumerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x80\x02\n\tKeyReport\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x02 \x01(\t\x12\x0c\n\x04plan\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\r\n\x05roles\x18\x05 \x03(\t\x12\x11\n\tallow_ips\x18\x06 \x03(\t\x12\r\n\x05state\x18\x07 \x01(\t\x12\x12\n\ncreated_at\x18\x08 \x01(\x03\x12\x12\n\ncreated_by\x18\t \x01(\t\x12\x0f\n\x07\x65xpires\x18\n \x01(\x03\x12\x12\n\nrevoked_at\x18\x0b \x01(\x03\x12\x12\n\nrevoked_by\x18\x0c \x01(\t\x12\x12\n\nrotated_to\x18\r \x01(\t\x12\x11\n\tlast_used\x18\x0e \x01(\x03\"d\n\x0e\x43onsumerReport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04plan\x18\x03 \x01(\t\x12\x12\n\ncreated_at\x18\x04 \x01(\x03\x12\x12\n\ncreated_by\x18\x05 \x01(\t\":\n\x04Told\x12\x10\n\x08services\x18\x01 \x01(\r\x12\x0f\n\x07waiting\x18\x02 \x03(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\"z\n\tIssuedKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12-\n\x07\x64\x65tails\x18\x03 \x01(\x0b\x32\x1c.tollgate.admin.v1.KeyReport\x12%\n\x04told\x18\x04 \x01(\x0b\x32\x17.tollgate.admin.v1.Told\"F\n\nKeysReport\x12*\n\x04keys\x18\x01 \x03(\x0b\x32\x1c.tollgate.admin.v1.KeyReport\x12\x0c\n\x04more\x18\x02 \x01(\t\"b\n\nRevokedKey\x12-\n\x07\x64\x65tails\x18\x01 \x01(\x0b\x32\x1c.tollgate.admin.v1.KeyReport\x12%\n\x04told\x18\x02 \x01(\x0b\x32\x17.tollgate.admin.v1.Told\"l\n\x0f\x43hangedConsumer\x12\x32\n\x07\x64\x65tails\x18\x01 \x01(\x0b\x32!.tollgate.admin.v1.ConsumerReport\x12%\n\x04told\x18\x02 \x01(\x0b\x32\x17.tollgate.admin.v1.Told\"U\n\x0f\x43onsumersReport\x12\x34\n\tconsumers\x18\x01 \x03(\x0b\x32!.tollgate.admin.v1.ConsumerReport\x12\x0c\n\x04more\x18\x02 \x01(\t\"W\n\x0f\x44\x65letedConsumer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07revoked\x18\x02 \x01(\r\x12%\n\x04told\x18\x03 \x01(\x0b\x32\x17.tollgate.admin.v1.Told2\x85\x07\n\rIdentityAdmin\x12N\n\tCreateKey\x12#.tollgate.admin.v1.CreateKeyRequest\x1a\x1c.tollgate.admin.v1.IssuedKey\x12M\n\x08ListKeys\x12\".tollgate.admin.v1.ListKeysRequest\x1a\x1d.tollgate.admin.v1.KeysReport\x12N\n\tRotateKey\x12#.tollgate.admin.v1.RotateKeyRequest\x1a\x1c.tollgate.admin.v1.IssuedKey\x12O\n\tRevokeKey\x12#.tollgate.admin.v1.RevokeKeyRequest\x1a\x1d.tollgate.admin.v1.RevokedKey\x12X\n\x0e\x43reateConsumer\x12\".tollgate.admin.v1.ConsumerRequest\x1a\".tollgate.admin.v1.ChangedConsumer\x12\\\n\rListConsumers\x12\'.tollgate.admin.v1.ListConsumersRequest\x1a\".tollgate.admin.v1.ConsumersReport\x12^\n\x0eUpdateConsumer\x12(.tollgate.admin.v1.UpdateConsumerRequest\x1a\".tollgate.admin.v1.ChangedConsumer\x12^\n\x0e\x44\x65leteConsumer\x12(.tollgate.admin.v1.DeleteConsumerRequest\x1a\".tollgate.admin.v1.DeletedConsumer\x12P\n\tMintToken\x12#.tollgate.admin.v1.MintTokenRequest\x1a\x1e.tollgate.admin.v1.MintedToken\x12j\n\x12ReplaceSigningKeys\x12,.tollgate.admin.v1.ReplaceSigningKeysRequest\x1a&.tollgate.admin.v1.ReplacedSigningKeysb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctollgate/admin/v1/keys.proto\x12\x11tollgate.admin.v1\"S\n\x10MintTokenRequest\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x10\n\x08lifetime\x18\x04 \x01(\r\"\\\n\x0bMintedToken\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x0f\n\x07\x65xpires\x18\x05 \x01(\x03\"\x1b\n\x19ReplaceSigningKeysRequest\"I\n\x13ReplacedSigningKeys\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12%\n\x04told\x18\x02 \x01(\x0b\x32\x17.tollgate.admin.v1.Told\"\x85\x01\n\x10\x43reateKeyRequest\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\x0c\n\x04plan\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12\x11\n\tallow_ips\x18\x05 \x03(\t\x12\x0f\n\x07\x65xpires\x18\x06 \x01(\x03\x12\x0e\n\x06models\x18\x07 \x03(\t\"A\n\x0fListKeysRequest\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\r\"@\n\x10RotateKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x07overlap\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_overlap\"\x1e\n\x10RevokeKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\"=\n\x0f\x43onsumerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04plan\x18\x03 \x01(\t\"a\n\x15UpdateConsumerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x06tenant\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04plan\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\t\n\x07_tenantB\x07\n\x05_plan\"4\n\x14ListConsumersRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"%\n\x15\x44\x65leteConsumerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x90\x02\n\tKeyReport\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x02 \x01(\t\x12\x0c\n\x04plan\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\r\n\x05roles\x18\x05 \x03(\t\x12\x11\n\tallow_ips\x18\x06 \x03(\t\x12\r\n\x05state\x18\x07 \x01(\t\x12\x12\n\ncreated_at\x18\x08 \x01(\x03\x12\x12\n\ncreated_by\x18\t \x01(\t\x12\x0f\n\x07\x65xpires\x18\n \x01(\x03\x12\x12\n\nrevoked_at\x18\x0b \x01(\x03\x12\x12\n\nrevoked_by\x18\x0c \x01(\t\x12\x12\n\nrotated_to\x18\r \x01(\t\x12\x11\n\tlast_used\x18\x0e \x01(\x03\x12\x0e\n\x06models\x18\x0f \x03(\t\"d\n\x0e\x43onsumerReport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04plan\x18\x03 \x01(\t\x12\x12\n\ncreated_at\x18\x04 \x01(\x03\x12\x12\n\ncreated_by\x18\x05 \x01(\t\":\n\x04Told\x12\x10\n\x08services\x18\x01 \x01(\r\x12\x0f\n\x07waiting\x18\x02 \x03(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\"z\n\tIssuedKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12-\n\x07\x64\x65tails\x18\x03 \x01(\x0b\x32\x1c.tollgate.admin.v1.KeyReport\x12%\n\x04told\x18\x04 \x01(\x0b\x32\x17.tollgate.admin.v1.Told\"F\n\nKeysReport\x12*\n\x04keys\x18\x01 \x03(\x0b\x32\x1c.tollgate.admin.v1.KeyReport\x12\x0c\n\x04more\x18\x02 \x01(\t\"b\n\nRevokedKey\x12-\n\x07\x64\x65tails\x18\x01 \x01(\x0b\x32\x1c.tollgate.admin.v1.KeyReport\x12%\n\x04told\x18\x02 \x01(\x0b\x32\x17.tollgate.admin.v1.Told\"l\n\x0f\x43hangedConsumer\x12\x32\n\x07\x64\x65tails\x18\x01 \x01(\x0b\x32!.tollgate.admin.v1.ConsumerReport\x12%\n\x04told\x18\x02 \x01(\x0b\x32\x17.tollgate.admin.v1.Told\"U\n\x0f\x43onsumersReport\x12\x34\n\tconsumers\x18\x01 \x03(\x0b\x32!.tollgate.admin.v1.ConsumerReport\x12\x0c\n\x04more\x18\x02 \x01(\t\"W\n\x0f\x44\x65letedConsumer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07revoked\x18\x02 \x01(\r\x12%\n\x04told\x18\x03 \x01(\x0b\x32\x17.tollgate.admin.v1.Told2\x85\x07\n\rIdentityAdmin\x12N\n\tCreateKey\x12#.tollgate.admin.v1.CreateKeyRequest\x1a\x1c.tollgate.admin.v1.IssuedKey\x12M\n\x08ListKeys\x12\".tollgate.admin.v1.ListKeysRequest\x1a\x1d.tollgate.admin.v1.KeysReport\x12N\n\tRotateKey\x12#.tollgate.admin.v1.RotateKeyRequest\x1a\x1c.tollgate.admin.v1.IssuedKey\x12O\n\tRevokeKey\x12#.tollgate.admin.v1.RevokeKeyRequest\x1a\x1d.tollgate.admin.v1.RevokedKey\x12X\n\x0e\x43reateConsumer\x12\".tollgate.admin.v1.ConsumerRequest\x1a\".tollgate.admin.v1.ChangedConsumer\x12\\\n\rListConsumers\x12\'.tollgate.admin.v1.ListConsumersRequest\x1a\".tollgate.admin.v1.ConsumersReport\x12^\n\x0eUpdateConsumer\x12(.tollgate.admin.v1.UpdateConsumerRequest\x1a\".tollgate.admin.v1.ChangedConsumer\x12^\n\x0e\x44\x65leteConsumer\x12(.tollgate.admin.v1.DeleteConsumerRequest\x1a\".tollgate.admin.v1.DeletedConsumer\x12P\n\tMintToken\x12#.tollgate.admin.v1.MintTokenRequest\x1a\x1e.tollgate.admin.v1.MintedToken\x12j\n\x12ReplaceSigningKeys\x12,.tollgate.admin.v1.ReplaceSigningKeysRequest\x1a&.tollgate.admin.v1.ReplacedSigningKeysb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,40 +39,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPLACESIGNINGKEYSREQUEST']._serialized_end=257
   _globals['_REPLACEDSIGNINGKEYS']._serialized_start=259
   _globals['_REPLACEDSIGNINGKEYS']._serialized_end=332
-  _globals['_CREATEKEYREQUEST']._serialized_start=334
-  _globals['_CREATEKEYREQUEST']._serialized_end=451
-  _globals['_LISTKEYSREQUEST']._serialized_start=453
-  _globals['_LISTKEYSREQUEST']._serialized_end=518
-  _globals['_ROTATEKEYREQUEST']._serialized_start=520
-  _globals['_ROTATEKEYREQUEST']._serialized_end=584
-  _globals['_REVOKEKEYREQUEST']._serialized_start=586
-  _globals['_REVOKEKEYREQUEST']._serialized_end=616
-  _globals['_CONSUMERREQUEST']._serialized_start=618
-  _globals['_CONSUMERREQUEST']._serialized_end=679
-  _globals['_UPDATECONSUMERREQUEST']._serialized_start=681
-  _globals['_UPDATECONSUMERREQUEST']._serialized_end=778
-  _globals['_LISTCONSUMERSREQUEST']._serialized_start=780
-  _globals['_LISTCONSUMERSREQUEST']._serialized_end=832
-  _globals['_DELETECONSUMERREQUEST']._serialized_start=834
-  _globals['_DELETECONSUMERREQUEST']._serialized_end=871
-  _globals['_KEYREPORT']._serialized_start=874
-  _globals['_KEYREPORT']._serialized_end=1130
-  _globals['_CONSUMERREPORT']._serialized_start=1132
-  _globals['_CONSUMERREPORT']._serialized_end=1232
-  _globals['_TOLD']._serialized_start=1234
-  _globals['_TOLD']._serialized_end=1292
-  _globals['_ISSUEDKEY']._serialized_start=1294
-  _globals['_ISSUEDKEY']._serialized_end=1416
-  _globals['_KEYSREPORT']._serialized_start=1418
-  _globals['_KEYSREPORT']._serialized_end=1488
-  _globals['_REVOKEDKEY']._serialized_start=1490
-  _globals['_REVOKEDKEY']._serialized_end=1588
-  _globals['_CHANGEDCONSUMER']._serialized_start=1590
-  _globals['_CHANGEDCONSUMER']._serialized_end=1698
-  _globals['_CONSUMERSREPORT']._serialized_start=1700
-  _globals['_CONSUMERSREPORT']._serialized_end=1785
-  _globals['_DELETEDCONSUMER']._serialized_start=1787
-  _globals['_DELETEDCONSUMER']._serialized_end=1874
-  _globals['_IDENTITYADMIN']._serialized_start=1877
-  _globals['_IDENTITYADMIN']._serialized_end=2778
+  _globals['_CREATEKEYREQUEST']._serialized_start=335
+  _globals['_CREATEKEYREQUEST']._serialized_end=468
+  _globals['_LISTKEYSREQUEST']._serialized_start=470
+  _globals['_LISTKEYSREQUEST']._serialized_end=535
+  _globals['_ROTATEKEYREQUEST']._serialized_start=537
+  _globals['_ROTATEKEYREQUEST']._serialized_end=601
+  _globals['_REVOKEKEYREQUEST']._serialized_start=603
+  _globals['_REVOKEKEYREQUEST']._serialized_end=633
+  _globals['_CONSUMERREQUEST']._serialized_start=635
+  _globals['_CONSUMERREQUEST']._serialized_end=696
+  _globals['_UPDATECONSUMERREQUEST']._serialized_start=698
+  _globals['_UPDATECONSUMERREQUEST']._serialized_end=795
+  _globals['_LISTCONSUMERSREQUEST']._serialized_start=797
+  _globals['_LISTCONSUMERSREQUEST']._serialized_end=849
+  _globals['_DELETECONSUMERREQUEST']._serialized_start=851
+  _globals['_DELETECONSUMERREQUEST']._serialized_end=888
+  _globals['_KEYREPORT']._serialized_start=891
+  _globals['_KEYREPORT']._serialized_end=1163
+  _globals['_CONSUMERREPORT']._serialized_start=1165
+  _globals['_CONSUMERREPORT']._serialized_end=1265
+  _globals['_TOLD']._serialized_start=1267
+  _globals['_TOLD']._serialized_end=1325
+  _globals['_ISSUEDKEY']._serialized_start=1327
+  _globals['_ISSUEDKEY']._serialized_end=1449
+  _globals['_KEYSREPORT']._serialized_start=1451
+  _globals['_KEYSREPORT']._serialized_end=1521
+  _globals['_REVOKEDKEY']._serialized_start=1523
+  _globals['_REVOKEDKEY']._serialized_end=1621
+  _globals['_CHANGEDCONSUMER']._serialized_start=1623
+  _globals['_CHANGEDCONSUMER']._serialized_end=1731
+  _globals['_CONSUMERSREPORT']._serialized_start=1733
+  _globals['_CONSUMERSREPORT']._serialized_end=1818
+  _globals['_DELETEDCONSUMER']._serialized_start=1820
+  _globals['_DELETEDCONSUMER']._serialized_end=1907
+  _globals['_IDENTITYADMIN']._serialized_start=1910
+  _globals['_IDENTITYADMIN']._serialized_end=2811
 # @@protoc_insertion_point(module_scope)

@@ -45,20 +45,22 @@ class ReplacedSigningKeys(_message.Message):
     def __init__(self, kid: _Optional[str] = ..., told: _Optional[_Union[Told, _Mapping]] = ...) -> None: ...
 
 class CreateKeyRequest(_message.Message):
-    __slots__ = ("consumer", "plan", "scopes", "roles", "allow_ips", "expires")
+    __slots__ = ("consumer", "plan", "scopes", "roles", "allow_ips", "expires", "models")
     CONSUMER_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
     ROLES_FIELD_NUMBER: _ClassVar[int]
     ALLOW_IPS_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
     consumer: str
     plan: str
     scopes: _containers.RepeatedScalarFieldContainer[str]
     roles: _containers.RepeatedScalarFieldContainer[str]
     allow_ips: _containers.RepeatedScalarFieldContainer[str]
     expires: int
-    def __init__(self, consumer: _Optional[str] = ..., plan: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., roles: _Optional[_Iterable[str]] = ..., allow_ips: _Optional[_Iterable[str]] = ..., expires: _Optional[int] = ...) -> None: ...
+    models: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, consumer: _Optional[str] = ..., plan: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., roles: _Optional[_Iterable[str]] = ..., allow_ips: _Optional[_Iterable[str]] = ..., expires: _Optional[int] = ..., models: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListKeysRequest(_message.Message):
     __slots__ = ("consumer", "after", "limit")
@@ -119,7 +121,7 @@ class DeleteConsumerRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class KeyReport(_message.Message):
-    __slots__ = ("id", "consumer", "plan", "scopes", "roles", "allow_ips", "state", "created_at", "created_by", "expires", "revoked_at", "revoked_by", "rotated_to", "last_used")
+    __slots__ = ("id", "consumer", "plan", "scopes", "roles", "allow_ips", "state", "created_at", "created_by", "expires", "revoked_at", "revoked_by", "rotated_to", "last_used", "models")
     ID_FIELD_NUMBER: _ClassVar[int]
     CONSUMER_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
@@ -134,6 +136,7 @@ class KeyReport(_message.Message):
     REVOKED_BY_FIELD_NUMBER: _ClassVar[int]
     ROTATED_TO_FIELD_NUMBER: _ClassVar[int]
     LAST_USED_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
     id: str
     consumer: str
     plan: str
@@ -148,7 +151,8 @@ class KeyReport(_message.Message):
     revoked_by: str
     rotated_to: str
     last_used: int
-    def __init__(self, id: _Optional[str] = ..., consumer: _Optional[str] = ..., plan: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., roles: _Optional[_Iterable[str]] = ..., allow_ips: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., created_at: _Optional[int] = ..., created_by: _Optional[str] = ..., expires: _Optional[int] = ..., revoked_at: _Optional[int] = ..., revoked_by: _Optional[str] = ..., rotated_to: _Optional[str] = ..., last_used: _Optional[int] = ...) -> None: ...
+    models: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., consumer: _Optional[str] = ..., plan: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., roles: _Optional[_Iterable[str]] = ..., allow_ips: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., created_at: _Optional[int] = ..., created_by: _Optional[str] = ..., expires: _Optional[int] = ..., revoked_at: _Optional[int] = ..., revoked_by: _Optional[str] = ..., rotated_to: _Optional[str] = ..., last_used: _Optional[int] = ..., models: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ConsumerReport(_message.Message):
     __slots__ = ("name", "tenant", "plan", "created_at", "created_by")

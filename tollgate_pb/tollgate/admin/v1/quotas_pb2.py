@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etollgate/admin/v1/quotas.proto\x12\x11tollgate.admin.v1\"I\n\x06\x43\x61ller\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0c\n\x04plan\x18\x04 \x01(\t\"M\n\x11ListQuotasRequest\x12)\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x19.tollgate.admin.v1.Caller\x12\r\n\x05usage\x18\x02 \x01(\t\"]\n\x11GrantQuotaRequest\x12)\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x19.tollgate.admin.v1.Caller\x12\r\n\x05quota\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x04\"M\n\x11ResetQuotaRequest\x12)\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x19.tollgate.admin.v1.Caller\x12\r\n\x05quota\x18\x02 \x01(\t\"=\n\x0cQuotasReport\x12-\n\x06quotas\x18\x01 \x03(\x0b\x32\x1d.tollgate.admin.v1.QuotaState\"\x87\x02\n\nQuotaState\x12\r\n\x05quota\x18\x01 \x01(\t\x12\r\n\x05usage\x18\x02 \x01(\t\x12\x0e\n\x06window\x18\x03 \x01(\t\x12\x33\n\x03per\x18\x04 \x03(\x0b\x32&.tollgate.admin.v1.QuotaState.PerEntry\x12\x0c\n\x04used\x18\x05 \x01(\x04\x12\x0c\n\x04held\x18\x06 \x01(\x04\x12\r\n\x05limit\x18\x07 \x01(\x04\x12\x0f\n\x07granted\x18\x08 \x01(\x04\x12\x0e\n\x06\x62\x65gins\x18\t \x01(\x03\x12\x0e\n\x06resets\x18\n \x01(\x03\x12\x0e\n\x06report\x18\x0b \x01(\x08\x1a*\n\x08PerEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\x8b\x02\n\nQuotaAdmin\x12S\n\nListQuotas\x12$.tollgate.admin.v1.ListQuotasRequest\x1a\x1f.tollgate.admin.v1.QuotasReport\x12S\n\nGrantQuota\x12$.tollgate.admin.v1.GrantQuotaRequest\x1a\x1f.tollgate.admin.v1.QuotasReport\x12S\n\nResetQuota\x12$.tollgate.admin.v1.ResetQuotaRequest\x1a\x1f.tollgate.admin.v1.QuotasReportb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etollgate/admin/v1/quotas.proto\x12\x11tollgate.admin.v1\"X\n\x06\x43\x61ller\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0c\n\x04plan\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\"M\n\x11ListQuotasRequest\x12)\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x19.tollgate.admin.v1.Caller\x12\r\n\x05usage\x18\x02 \x01(\t\"]\n\x11GrantQuotaRequest\x12)\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x19.tollgate.admin.v1.Caller\x12\r\n\x05quota\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x04\"M\n\x11ResetQuotaRequest\x12)\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x19.tollgate.admin.v1.Caller\x12\r\n\x05quota\x18\x02 \x01(\t\"=\n\x0cQuotasReport\x12-\n\x06quotas\x18\x01 \x03(\x0b\x32\x1d.tollgate.admin.v1.QuotaState\"\x87\x02\n\nQuotaState\x12\r\n\x05quota\x18\x01 \x01(\t\x12\r\n\x05usage\x18\x02 \x01(\t\x12\x0e\n\x06window\x18\x03 \x01(\t\x12\x33\n\x03per\x18\x04 \x03(\x0b\x32&.tollgate.admin.v1.QuotaState.PerEntry\x12\x0c\n\x04used\x18\x05 \x01(\x04\x12\x0c\n\x04held\x18\x06 \x01(\x04\x12\r\n\x05limit\x18\x07 \x01(\x04\x12\x0f\n\x07granted\x18\x08 \x01(\x04\x12\x0e\n\x06\x62\x65gins\x18\t \x01(\x03\x12\x0e\n\x06resets\x18\n \x01(\x03\x12\x0e\n\x06report\x18\x0b \x01(\x08\x1a*\n\x08PerEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\x8b\x02\n\nQuotaAdmin\x12S\n\nListQuotas\x12$.tollgate.admin.v1.ListQuotasRequest\x1a\x1f.tollgate.admin.v1.QuotasReport\x12S\n\nGrantQuota\x12$.tollgate.admin.v1.GrantQuotaRequest\x1a\x1f.tollgate.admin.v1.QuotasReport\x12S\n\nResetQuota\x12$.tollgate.admin.v1.ResetQuotaRequest\x1a\x1f.tollgate.admin.v1.QuotasReportb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,19 +34,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUOTASTATE_PERENTRY']._loaded_options = None
   _globals['_QUOTASTATE_PERENTRY']._serialized_options = b'8\001'
   _globals['_CALLER']._serialized_start=53
-  _globals['_CALLER']._serialized_end=126
-  _globals['_LISTQUOTASREQUEST']._serialized_start=128
-  _globals['_LISTQUOTASREQUEST']._serialized_end=205
-  _globals['_GRANTQUOTAREQUEST']._serialized_start=207
-  _globals['_GRANTQUOTAREQUEST']._serialized_end=300
-  _globals['_RESETQUOTAREQUEST']._serialized_start=302
-  _globals['_RESETQUOTAREQUEST']._serialized_end=379
-  _globals['_QUOTASREPORT']._serialized_start=381
-  _globals['_QUOTASREPORT']._serialized_end=442
-  _globals['_QUOTASTATE']._serialized_start=445
-  _globals['_QUOTASTATE']._serialized_end=708
-  _globals['_QUOTASTATE_PERENTRY']._serialized_start=666
-  _globals['_QUOTASTATE_PERENTRY']._serialized_end=708
-  _globals['_QUOTAADMIN']._serialized_start=711
-  _globals['_QUOTAADMIN']._serialized_end=978
+  _globals['_CALLER']._serialized_end=141
+  _globals['_LISTQUOTASREQUEST']._serialized_start=143
+  _globals['_LISTQUOTASREQUEST']._serialized_end=220
+  _globals['_GRANTQUOTAREQUEST']._serialized_start=222
+  _globals['_GRANTQUOTAREQUEST']._serialized_end=315
+  _globals['_RESETQUOTAREQUEST']._serialized_start=317
+  _globals['_RESETQUOTAREQUEST']._serialized_end=394
+  _globals['_QUOTASREPORT']._serialized_start=396
+  _globals['_QUOTASREPORT']._serialized_end=457
+  _globals['_QUOTASTATE']._serialized_start=460
+  _globals['_QUOTASTATE']._serialized_end=723
+  _globals['_QUOTASTATE_PERENTRY']._serialized_start=681
+  _globals['_QUOTASTATE_PERENTRY']._serialized_end=723
+  _globals['_QUOTAADMIN']._serialized_start=726
+  _globals['_QUOTAADMIN']._serialized_end=993
 # @@protoc_insertion_point(module_scope)

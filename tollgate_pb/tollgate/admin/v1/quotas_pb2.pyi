@@ -7,16 +7,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Caller(_message.Message):
-    __slots__ = ("consumer", "tenant", "subject", "plan")
+    __slots__ = ("consumer", "tenant", "subject", "plan", "model")
     CONSUMER_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     consumer: str
     tenant: str
     subject: str
     plan: str
-    def __init__(self, consumer: _Optional[str] = ..., tenant: _Optional[str] = ..., subject: _Optional[str] = ..., plan: _Optional[str] = ...) -> None: ...
+    model: str
+    def __init__(self, consumer: _Optional[str] = ..., tenant: _Optional[str] = ..., subject: _Optional[str] = ..., plan: _Optional[str] = ..., model: _Optional[str] = ...) -> None: ...
 
 class ListQuotasRequest(_message.Message):
     __slots__ = ("caller", "usage")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtollgate/admin/v1/usage.proto\x12\x11tollgate.admin.v1\"\x9c\x01\n\x0cUsageRequest\x12\n\n\x02\x62y\x18\x01 \x03(\t\x12\r\n\x05\x62\x65gin\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\x12\x37\n\x04only\x18\x04 \x03(\x0b\x32).tollgate.admin.v1.UsageRequest.OnlyEntry\x1a+\n\tOnlyEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"F\n\x0bUsageReport\x12\n\n\x02\x62y\x18\x01 \x03(\t\x12+\n\x05lines\x18\x02 \x03(\x0b\x32\x1c.tollgate.admin.v1.UsageLine\"\x87\x02\n\tUsageLine\x12\r\n\x05parts\x18\x01 \x03(\t\x12\r\n\x05\x63\x61lls\x18\x02 \x01(\x03\x12\x0f\n\x07refused\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12\r\n\x05units\x18\x05 \x01(\x03\x12\x11\n\ttokens_in\x18\x06 \x01(\x03\x12\x12\n\ntokens_out\x18\x07 \x01(\x03\x12\x15\n\rtokens_cached\x18\x08 \x01(\x03\x12\x11\n\testimated\x18\t \x01(\x03\x12\x11\n\tunsettled\x18\n \x01(\x03\x12\x0e\n\x06\x61mount\x18\x0b \x01(\x03\x12\x10\n\x08\x62ytes_in\x18\x0c \x01(\x03\x12\x11\n\tbytes_out\x18\r \x01(\x03\x12\x13\n\x0b\x64uration_ms\x18\x0e \x01(\x03\"\x12\n\x10ListHeadsRequest\":\n\x0bHeadsReport\x12+\n\x05heads\x18\x01 \x03(\x0b\x32\x1c.tollgate.admin.v1.ChainHead\"6\n\tChainHead\x12\x0e\n\x06writer\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x03\x12\x0c\n\x04hash\x18\x03 \x01(\t2\xae\x01\n\nUsageAdmin\x12N\n\x0bReportUsage\x12\x1f.tollgate.admin.v1.UsageRequest\x1a\x1e.tollgate.admin.v1.UsageReport\x12P\n\tListHeads\x12#.tollgate.admin.v1.ListHeadsRequest\x1a\x1e.tollgate.admin.v1.HeadsReportb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtollgate/admin/v1/usage.proto\x12\x11tollgate.admin.v1\"\x9c\x01\n\x0cUsageRequest\x12\n\n\x02\x62y\x18\x01 \x03(\t\x12\r\n\x05\x62\x65gin\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\x12\x37\n\x04only\x18\x04 \x03(\x0b\x32).tollgate.admin.v1.UsageRequest.OnlyEntry\x1a+\n\tOnlyEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"F\n\x0bUsageReport\x12\n\n\x02\x62y\x18\x01 \x03(\t\x12+\n\x05lines\x18\x02 \x03(\x0b\x32\x1c.tollgate.admin.v1.UsageLine\"\xa1\x02\n\tUsageLine\x12\r\n\x05parts\x18\x01 \x03(\t\x12\r\n\x05\x63\x61lls\x18\x02 \x01(\x03\x12\x0f\n\x07refused\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12\r\n\x05units\x18\x05 \x01(\x03\x12\x11\n\ttokens_in\x18\x06 \x01(\x03\x12\x12\n\ntokens_out\x18\x07 \x01(\x03\x12\x15\n\rtokens_cached\x18\x08 \x01(\x03\x12\x11\n\testimated\x18\t \x01(\x03\x12\x11\n\tunsettled\x18\n \x01(\x03\x12\x0e\n\x06\x61mount\x18\x0b \x01(\x03\x12\x10\n\x08\x62ytes_in\x18\x0c \x01(\x03\x12\x11\n\tbytes_out\x18\r \x01(\x03\x12\x13\n\x0b\x64uration_ms\x18\x0e \x01(\x03\x12\x18\n\x10tokens_reasoning\x18\x0f \x01(\x03\"\x12\n\x10ListHeadsRequest\":\n\x0bHeadsReport\x12+\n\x05heads\x18\x01 \x03(\x0b\x32\x1c.tollgate.admin.v1.ChainHead\"6\n\tChainHead\x12\x0e\n\x06writer\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x03\x12\x0c\n\x04hash\x18\x03 \x01(\t2\xae\x01\n\nUsageAdmin\x12N\n\x0bReportUsage\x12\x1f.tollgate.admin.v1.UsageRequest\x1a\x1e.tollgate.admin.v1.UsageReport\x12P\n\tListHeads\x12#.tollgate.admin.v1.ListHeadsRequest\x1a\x1e.tollgate.admin.v1.HeadsReportb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,13 +40,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USAGEREPORT']._serialized_start=211
   _globals['_USAGEREPORT']._serialized_end=281
   _globals['_USAGELINE']._serialized_start=284
-  _globals['_USAGELINE']._serialized_end=547
-  _globals['_LISTHEADSREQUEST']._serialized_start=549
-  _globals['_LISTHEADSREQUEST']._serialized_end=567
-  _globals['_HEADSREPORT']._serialized_start=569
-  _globals['_HEADSREPORT']._serialized_end=627
-  _globals['_CHAINHEAD']._serialized_start=629
-  _globals['_CHAINHEAD']._serialized_end=683
-  _globals['_USAGEADMIN']._serialized_start=686
-  _globals['_USAGEADMIN']._serialized_end=860
+  _globals['_USAGELINE']._serialized_end=573
+  _globals['_LISTHEADSREQUEST']._serialized_start=575
+  _globals['_LISTHEADSREQUEST']._serialized_end=593
+  _globals['_HEADSREPORT']._serialized_start=595
+  _globals['_HEADSREPORT']._serialized_end=653
+  _globals['_CHAINHEAD']._serialized_start=655
+  _globals['_CHAINHEAD']._serialized_end=709
+  _globals['_USAGEADMIN']._serialized_start=712
+  _globals['_USAGEADMIN']._serialized_end=886
 # @@protoc_insertion_point(module_scope)

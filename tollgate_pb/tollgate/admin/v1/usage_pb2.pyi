@@ -34,7 +34,7 @@ class UsageReport(_message.Message):
     def __init__(self, by: _Optional[_Iterable[str]] = ..., lines: _Optional[_Iterable[_Union[UsageLine, _Mapping]]] = ...) -> None: ...
 
 class UsageLine(_message.Message):
-    __slots__ = ("parts", "calls", "refused", "failed", "units", "tokens_in", "tokens_out", "tokens_cached", "estimated", "unsettled", "amount", "bytes_in", "bytes_out", "duration_ms")
+    __slots__ = ("parts", "calls", "refused", "failed", "units", "tokens_in", "tokens_out", "tokens_cached", "estimated", "unsettled", "amount", "bytes_in", "bytes_out", "duration_ms", "tokens_reasoning")
     PARTS_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +49,7 @@ class UsageLine(_message.Message):
     BYTES_IN_FIELD_NUMBER: _ClassVar[int]
     BYTES_OUT_FIELD_NUMBER: _ClassVar[int]
     DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_REASONING_FIELD_NUMBER: _ClassVar[int]
     parts: _containers.RepeatedScalarFieldContainer[str]
     calls: int
     refused: int
@@ -63,7 +64,8 @@ class UsageLine(_message.Message):
     bytes_in: int
     bytes_out: int
     duration_ms: int
-    def __init__(self, parts: _Optional[_Iterable[str]] = ..., calls: _Optional[int] = ..., refused: _Optional[int] = ..., failed: _Optional[int] = ..., units: _Optional[int] = ..., tokens_in: _Optional[int] = ..., tokens_out: _Optional[int] = ..., tokens_cached: _Optional[int] = ..., estimated: _Optional[int] = ..., unsettled: _Optional[int] = ..., amount: _Optional[int] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., duration_ms: _Optional[int] = ...) -> None: ...
+    tokens_reasoning: int
+    def __init__(self, parts: _Optional[_Iterable[str]] = ..., calls: _Optional[int] = ..., refused: _Optional[int] = ..., failed: _Optional[int] = ..., units: _Optional[int] = ..., tokens_in: _Optional[int] = ..., tokens_out: _Optional[int] = ..., tokens_cached: _Optional[int] = ..., estimated: _Optional[int] = ..., unsettled: _Optional[int] = ..., amount: _Optional[int] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ..., duration_ms: _Optional[int] = ..., tokens_reasoning: _Optional[int] = ...) -> None: ...
 
 class ListHeadsRequest(_message.Message):
     __slots__ = ()

@@ -50,6 +50,7 @@ class Dimension(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DIMENSION_IP: _ClassVar[Dimension]
     DIMENSION_ROUTE: _ClassVar[Dimension]
     DIMENSION_PLAN: _ClassVar[Dimension]
+    DIMENSION_MODEL: _ClassVar[Dimension]
 CERTIFICATE_NAME_UNSPECIFIED: CertificateName
 CERTIFICATE_NAME_SPIFFE: CertificateName
 CERTIFICATE_NAME_DNS: CertificateName
@@ -76,6 +77,7 @@ DIMENSION_CONSUMER: Dimension
 DIMENSION_IP: Dimension
 DIMENSION_ROUTE: Dimension
 DIMENSION_PLAN: Dimension
+DIMENSION_MODEL: Dimension
 
 class AuthzPolicy(_message.Message):
     __slots__ = ("jwt", "bearer_tokens", "consumers", "plans", "default_plan", "api_keys", "declared_keys", "mtls", "tokens")
@@ -208,7 +210,7 @@ class ApiKeySettings(_message.Message):
     def __init__(self, headers: _Optional[_Iterable[str]] = ..., query: _Optional[str] = ..., cookie: _Optional[str] = ..., pepper: _Optional[bytes] = ..., forward: _Optional[bool] = ..., report_addresses: _Optional[bool] = ...) -> None: ...
 
 class ApiKey(_message.Message):
-    __slots__ = ("id", "hash", "consumer", "scopes", "roles", "allow_ips", "expires", "plan")
+    __slots__ = ("id", "hash", "consumer", "scopes", "roles", "allow_ips", "expires", "plan", "models")
     ID_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
     CONSUMER_FIELD_NUMBER: _ClassVar[int]
@@ -217,6 +219,7 @@ class ApiKey(_message.Message):
     ALLOW_IPS_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
     id: str
     hash: bytes
     consumer: str
@@ -225,7 +228,14 @@ class ApiKey(_message.Message):
     allow_ips: _containers.RepeatedScalarFieldContainer[str]
     expires: int
     plan: str
-    def __init__(self, id: _Optional[str] = ..., hash: _Optional[bytes] = ..., consumer: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., roles: _Optional[_Iterable[str]] = ..., allow_ips: _Optional[_Iterable[str]] = ..., expires: _Optional[int] = ..., plan: _Optional[str] = ...) -> None: ...
+    models: Models
+    def __init__(self, id: _Optional[str] = ..., hash: _Optional[bytes] = ..., consumer: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., roles: _Optional[_Iterable[str]] = ..., allow_ips: _Optional[_Iterable[str]] = ..., expires: _Optional[int] = ..., plan: _Optional[str] = ..., models: _Optional[_Union[Models, _Mapping]] = ...) -> None: ...
+
+class Models(_message.Message):
+    __slots__ = ("patterns",)
+    PATTERNS_FIELD_NUMBER: _ClassVar[int]
+    patterns: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, patterns: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class MtlsSettings(_message.Message):
     __slots__ = ("subject", "clients")
@@ -262,20 +272,22 @@ class Consumer(_message.Message):
     def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., plan: _Optional[str] = ...) -> None: ...
 
 class LimitSet(_message.Message):
-    __slots__ = ("limits", "quotas", "usage", "metering", "exempt", "replaced")
+    __slots__ = ("limits", "quotas", "usage", "metering", "exempt", "replaced", "model")
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     QUOTAS_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     METERING_FIELD_NUMBER: _ClassVar[int]
     EXEMPT_FIELD_NUMBER: _ClassVar[int]
     REPLACED_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     limits: _containers.RepeatedCompositeFieldContainer[Limit]
     quotas: _containers.RepeatedCompositeFieldContainer[Quota]
     usage: str
     metering: Metering
     exempt: bool
     replaced: Replaced
-    def __init__(self, limits: _Optional[_Iterable[_Union[Limit, _Mapping]]] = ..., quotas: _Optional[_Iterable[_Union[Quota, _Mapping]]] = ..., usage: _Optional[str] = ..., metering: _Optional[_Union[Metering, _Mapping]] = ..., exempt: _Optional[bool] = ..., replaced: _Optional[_Union[Replaced, _Mapping]] = ...) -> None: ...
+    model: str
+    def __init__(self, limits: _Optional[_Iterable[_Union[Limit, _Mapping]]] = ..., quotas: _Optional[_Iterable[_Union[Quota, _Mapping]]] = ..., usage: _Optional[str] = ..., metering: _Optional[_Union[Metering, _Mapping]] = ..., exempt: _Optional[bool] = ..., replaced: _Optional[_Union[Replaced, _Mapping]] = ..., model: _Optional[str] = ...) -> None: ...
 
 class Replaced(_message.Message):
     __slots__ = ("limits", "usages", "all_quotas")
@@ -324,12 +336,24 @@ class Quota(_message.Message):
     def __init__(self, id: _Optional[str] = ..., usage: _Optional[str] = ..., amount: _Optional[int] = ..., window: _Optional[_Union[Calendar, str]] = ..., per: _Optional[_Iterable[_Union[Dimension, str]]] = ..., mode: _Optional[_Union[Mode, str]] = ..., on_store_failure: _Optional[_Union[StoreFailure, str]] = ...) -> None: ...
 
 class Metering(_message.Message):
-    __slots__ = ("input_price", "output_price")
+    __slots__ = ("input_price", "output_price", "targets")
     INPUT_PRICE_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_PRICE_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
     input_price: int
     output_price: int
-    def __init__(self, input_price: _Optional[int] = ..., output_price: _Optional[int] = ...) -> None: ...
+    targets: _containers.RepeatedCompositeFieldContainer[Target]
+    def __init__(self, input_price: _Optional[int] = ..., output_price: _Optional[int] = ..., targets: _Optional[_Iterable[_Union[Target, _Mapping]]] = ...) -> None: ...
+
+class Target(_message.Message):
+    __slots__ = ("cluster", "input_price", "output_price")
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    INPUT_PRICE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_PRICE_FIELD_NUMBER: _ClassVar[int]
+    cluster: str
+    input_price: int
+    output_price: int
+    def __init__(self, cluster: _Optional[str] = ..., input_price: _Optional[int] = ..., output_price: _Optional[int] = ...) -> None: ...
 
 class LedgerPolicy(_message.Message):
     __slots__ = ("retention_seconds", "audit_retention_seconds")
