@@ -5,16 +5,17 @@ is left out, so that a file which is read twice adds nothing.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
-from usage_ledger.chain import FIELDS, beginning, link
-from usage_ledger.entries import CALL, KEY_SIZE, UNSETTLED, BadLine, Entry
+from usage_ledger.chain import FIELDS, beginning, link, said
+from usage_ledger.entries import CALL, UNSETTLED, BadLine, Entry
 from usage_ledger.sums import Sums
 from usage_ledger.tables import POSITIONS, QUARANTINE, ROWS, SEGMENTS, WRITERS, lock
+from usage_ledger.values import KEY_SIZE
 
 # Rows of a segment, after which another one begins; so does it with the day.
 SEGMENT_ROWS: Final = 10_000
@@ -23,6 +24,21 @@ DAY: Final = 86_400_000
 MOST_NAMES: Final = 5_000
 # Bytes of a bad line that are kept.
 KEPT_OF_A_LINE: Final = 4096
+
+# What every batch says, made once: to make a statement costs more than to carry it out.
+_WRITER: Final = select(WRITERS).where(WRITERS.c.name == bindparam("called"))
+_CALLS: Final = select(ROWS.c.key, ROWS.c.kind, ROWS.c.writer, ROWS.c.seq).where(
+    ROWS.c.key.in_(bindparam("named", expanding=True))
+)
+_ROWS: Final = insert(ROWS)
+_MOVE: Final = update(WRITERS).where(WRITERS.c.id == bindparam("of"))
+_OPEN: Final = select(SEGMENTS).where(SEGMENTS.c.writer == bindparam("of")).order_by(SEGMENTS.c.first.desc()).limit(1)
+_LONGER: Final = update(SEGMENTS).where(SEGMENTS.c.writer == bindparam("of"), SEGMENTS.c.first == bindparam("begun"))
+_FILE: Final = ("writer", "source", "device", "inode")
+_THIS_FILE: Final = tuple(POSITIONS.c[name] == bindparam(f"of_{name}") for name in _FILE)
+_READ_ON: Final = update(POSITIONS).where(*_THIS_FILE)
+_READ: Final = insert(POSITIONS)
+_GONE: Final = delete(POSITIONS).where(*_THIS_FILE)
 
 
 @dataclass(frozen=True)
@@ -66,6 +82,8 @@ class Added:
     known: int
     # Of the calls, those whose hold stood as unsettled.
     settled: int
+    # The rows that were added.
+    entries: tuple[Entry, ...] = ()
 
 
 def add(db: Connection, name: str, batch: Batch, now: int) -> Added:
@@ -83,7 +101,8 @@ def add(db: Connection, name: str, batch: Batch, now: int) -> Added:
     quarantine(db, writer.id, batch.bad, now)
     remember(db, writer.id, batch.positions)
     unsettled = sum(entry.kind == UNSETTLED for entry in fresh)
-    return Added(last, len(fresh) - unsettled, unsettled, len(batch.entries) - len(fresh), len(replaced))
+    known = len(batch.entries) - len(fresh)
+    return Added(last, len(fresh) - unsettled, unsettled, known, len(replaced), tuple(fresh))
 
 
 def positions(db: Connection, name: str) -> tuple[Position, ...]:
@@ -101,16 +120,16 @@ def forget(db: Connection, name: str, gone: Iterable[Position]) -> None:
     lock(db)
     writer = writer_row(db, name)
     for position in gone:
-        db.execute(delete(POSITIONS).where(*_is(writer.id, position)))
+        db.execute(_GONE, _this_file(writer.id, position))
 
 
 def writer_row(db: Connection, name: str) -> Row[Any]:  # Any: SQLAlchemy's columns
     """The writer of this name, with nothing written where it is new."""
-    found = db.execute(select(WRITERS).where(WRITERS.c.name == name)).one_or_none()
+    found = db.execute(_WRITER, {"called": name}).one_or_none()
     if found is not None:
         return found
     db.execute(insert(WRITERS).values(name=name, seq=0, hash=beginning(name), horizon=0))
-    return db.execute(select(WRITERS).where(WRITERS.c.name == name)).one()
+    return db.execute(_WRITER, {"called": name}).one()
 
 
 def _fresh(db: Connection, writer: Row[Any], entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
@@ -165,8 +184,7 @@ class _Known:
 
 def _rows_of(db: Connection, keys: Sequence[bytes]) -> Iterator[Any]:  # Any: rows of four columns
     for start in range(0, len(keys), MOST_NAMES):
-        named = ROWS.c.key.in_(keys[start : start + MOST_NAMES])
-        yield from db.execute(select(ROWS.c.key, ROWS.c.kind, ROWS.c.writer, ROWS.c.seq).where(named)).all()
+        yield from db.execute(_CALLS, {"named": keys[start : start + MOST_NAMES]}).all()
 
 
 def _unsettled_row(db: Connection, row: Row[Any]) -> Entry:
@@ -180,24 +198,23 @@ def _append(db: Connection, writer: Row[Any], entries: Sequence[Entry], now: int
         return last
     rows = []
     for entry in entries:
-        last = Head(writer.name, last.seq + 1, link(last.hash, entry))
+        last = Head(writer.name, last.seq + 1, link(last.hash, said(entry)))
         rows.append({"writer": writer.id, "seq": last.seq, "key": entry.key, "hash": last.hash, **entry._asdict()})
-    db.execute(insert(ROWS), rows)
-    db.execute(update(WRITERS).where(WRITERS.c.id == writer.id).values(seq=last.seq, hash=last.hash))
+    db.execute(_ROWS, rows)
+    db.execute(_MOVE, {"of": writer.id, "seq": last.seq, "hash": last.hash})
     _extend(db, writer, last, newest=max(entry.started for entry in entries), now=now)
     return last
 
 
 def _extend(db: Connection, writer: Row[Any], last: Head, *, newest: int, now: int) -> None:
     """Puts what was appended into the segment that is open, or begins one with it."""
-    mine = SEGMENTS.c.writer == writer.id
-    open_ = db.execute(select(SEGMENTS).where(mine).order_by(SEGMENTS.c.first.desc()).limit(1)).one_or_none()
+    open_ = db.execute(_OPEN, {"of": writer.id}).one_or_none()
     if open_ is None or open_.removed is not None or _is_full(open_, now):
         fresh = {"first": writer.seq + 1, "last": last.seq, "before": writer.hash, "hash": last.hash}
         db.execute(insert(SEGMENTS).values(writer=writer.id, opened=now, newest=newest, removed=None, **fresh))
         return
-    longer = update(SEGMENTS).where(mine, SEGMENTS.c.first == open_.first)
-    db.execute(longer.values(last=last.seq, hash=last.hash, newest=max(newest, open_.newest)))
+    grown = {"last": last.seq, "hash": last.hash, "newest": max(newest, open_.newest)}
+    db.execute(_LONGER, {"of": writer.id, "begun": open_.first, **grown})
 
 
 def _is_full(segment: Row[Any], now: int) -> bool:
@@ -230,15 +247,13 @@ def _without_query(line: bytes) -> bytes:
 def remember(db: Connection, writer: int, positions: Sequence[Position]) -> None:
     """How far files are read, in the transaction of what was read of them."""
     for position in positions:
-        values = asdict(position) | {"device": str(position.device), "inode": str(position.inode)}
-        db.execute(delete(POSITIONS).where(*_is(writer, position)))
-        db.execute(insert(POSITIONS).values(writer=writer, **values))
+        file = _this_file(writer, position)
+        how_far = {"offset": position.offset, "head_size": position.head_size, "head": position.head}
+        if not db.execute(_READ_ON, {**file, **how_far}).rowcount:
+            db.execute(_READ, {**{name.removeprefix("of_"): value for name, value in file.items()}, **how_far})
 
 
-def _is(writer: int, position: Position) -> tuple[Any, ...]:  # Any: SQLAlchemy's conditions
-    return (
-        POSITIONS.c.writer == writer,
-        POSITIONS.c.source == position.source,
-        POSITIONS.c.device == str(position.device),
-        POSITIONS.c.inode == str(position.inode),
-    )
+def _this_file(writer: int, position: Position) -> dict[str, object]:
+    """The values of _THIS_FILE."""
+    device, inode = str(position.device), str(position.inode)
+    return {"of_writer": writer, "of_source": position.source, "of_device": device, "of_inode": inode}

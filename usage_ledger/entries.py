@@ -8,26 +8,32 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-from service_kit.contract import MISSING, UNCOUNTED
+from service_kit.contract import MISSING, MODEL_SIGN, UNCOUNTED, WORDLESS_APIS
 from service_kit.metering import Passed, Prices, Tokens, charge
+from usage_ledger.answering import answering
+from usage_ledger.values import (
+    KEY_SIZE,
+    LARGEST_NUMBER,
+    Unusable,
+    affordable,
+    is_there,
+    measured,
+    milliseconds,
+    moment,
+    number,
+    required,
+    text,
+    told,
+)
 
 CALL: Final = "call"
 # A hold whose call never told its end: it stays charged.
 UNSETTLED: Final = "unsettled"
 # How a row begins, and nothing in a text: a whole one may stand behind one that a killed Envoy left unfinished.
 ROW_BEGINS: Final = re.compile(rb'\{"[a-z_]+":')
-# Names that are longer are cut, and told apart by their hash: who calls must not choose to have no row.
-LONGEST_TEXT: Final = 512
-# What is larger is no number of a row.
-LARGEST_NUMBER: Final = 2**50
-LARGEST_AMOUNT: Final = 2**62
-# What Envoy passes on to the limiter as a number of hits.
-LARGEST_ADDEND: Final = 1_000_000_000
-KEY_SIZE: Final = 16
 
 
 class Entry(NamedTuple):
@@ -69,6 +75,15 @@ class Entry(NamedTuple):
     bytes_out: int
     duration_ms: int
     settles: int = 0
+    # The client's word for the model, which `model` is the gateway's name of where it has one.
+    asked_model: str | None = None
+    # Who was asked last, and how it calls the model.
+    upstream: str | None = None
+    upstream_model: str | None = None
+    # Until the first byte of the answer's body, of calls of models.
+    first_token_ms: int | None = None
+    # Of those out.
+    tokens_reasoning: int | None = None
 
     @property
     def key(self) -> bytes:
@@ -84,15 +99,11 @@ class BadLine:
     line: bytes
 
 
-class _Unusable(Exception):  # noqa: N818 - what the line is
-    """A value that cannot be kept."""
-
-
 def entry_of_row(line: bytes) -> Entry | BadLine:
     """What a line of Envoy's access log says."""
     try:
         return _call(_object(line), line)
-    except _Unusable as error:
+    except Unusable as error:
         return BadLine(str(error), line)
 
 
@@ -101,7 +112,7 @@ def entry_of_event(line: bytes) -> Entry | BadLine | None:
     try:
         event = _object(line)
         return _unsettled(event) if event.get("type") == UNSETTLED else None
-    except _Unusable as error:
+    except Unusable as error:
         return BadLine(str(error), line)
 
 
@@ -111,7 +122,7 @@ def _object(line: bytes) -> Mapping[str, Any]:  # Any: JSON
     except (ValueError, RecursionError):
         found = _repaired(line)
     if not isinstance(found, dict):
-        raise _Unusable("no JSON object")
+        raise Unusable("no JSON object")
     return found
 
 
@@ -120,7 +131,7 @@ def _repaired(line: bytes) -> object:
     try:
         return json.loads(_ESCAPES.sub(_escaped, line.decode(errors="replace")), strict=False)
     except (ValueError, RecursionError):
-        raise _Unusable("no JSON") from None
+        raise Unusable("no JSON") from None
 
 
 def _escaped(found: re.Match[str]) -> str:
@@ -132,42 +143,49 @@ _ESCAPES: Final = re.compile(r'\\(["\\/bfnrt]|u[0-9a-fA-F]{4})|\\')
 
 
 def _call(row: Mapping[str, Any], line: bytes) -> Entry:
-    time, request_id = _required(row, "time"), _text(row, "request_id")
-    number = {**{name: _number(row, name) for name in _NUMBERS}, **{name: _told(row, name) for name in _TOLD}}
-    tokens, estimated = _charged(row, number)
-    prices = Prices(number["price_in"], number["price_out"])
+    time, request_id = required(row, "time"), text(row, "request_id")
+    numbers = {**{name: number(row, name) for name in _NUMBERS}, **{name: told(row, name) for name in _TOLD}}
+    tokens, estimated = _charged(row, numbers)
+    answered = answering(row, numbers["attempts"])
+    prices = answered.prices or Prices(numbers["price_in"], numbers["price_out"])
+    metered = answered.prices is not None or _is_metered(row)
     return Entry(
         kind=CALL,
-        id=_text(row, "hold") or _identity(request_id, time, line),
-        started=_milliseconds(time),
+        id=text(row, "hold") or _identity(request_id, time, line),
+        started=milliseconds(time),
         request_id=request_id or MISSING,
-        listener=_text(row, "listener"),
-        method=_text(row, "method"),
-        route=_text(row, "route"),
-        subject=_text(row, "subject"),
-        tenant=_text(row, "tenant"),
-        consumer=_text(row, "consumer"),
-        plan=_text(row, "plan"),
-        key_id=_text(row, "key_id"),
-        model=_text(row, "model"),
-        usage=_text(row, "usage"),
-        cost=0 if UNCOUNTED in (_text(row, "details") or "") else _number(row, "cost", missing=1),
-        status=number["status"],
-        flags=_text(row, "flags"),
-        limit=_text(row, "limit"),
-        would_limit=_text(row, "would_limit"),
+        listener=text(row, "listener"),
+        method=text(row, "method"),
+        route=text(row, "route"),
+        subject=text(row, "subject"),
+        tenant=text(row, "tenant"),
+        consumer=text(row, "consumer"),
+        plan=text(row, "plan"),
+        key_id=text(row, "key_id"),
+        model=_model(row),
+        usage=text(row, "usage"),
+        cost=0 if UNCOUNTED in (text(row, "details") or "") else number(row, "cost", missing=1),
+        status=numbers["status"],
+        flags=text(row, "flags"),
+        limit=text(row, "limit"),
+        would_limit=text(row, "would_limit"),
         tokens_in=tokens.input,
         tokens_out=tokens.output,
         tokens_total=tokens.total,
-        tokens_cached=number["tokens_cached"],
+        tokens_cached=numbers["tokens_cached"],
         estimated=int(estimated),
         price_in=prices.input,
         price_out=prices.output,
-        amount=_affordable(prices.nano_dollars(tokens)),
-        policy=_text(row, "policy"),
-        bytes_in=number["bytes_in"],
-        bytes_out=number["bytes_out"],
-        duration_ms=number["duration_ms"],
+        amount=affordable(prices.nano_dollars(tokens)),
+        policy=text(row, "policy"),
+        bytes_in=numbers["bytes_in"],
+        bytes_out=numbers["bytes_out"],
+        duration_ms=numbers["duration_ms"],
+        asked_model=text(row, "asked_model"),
+        upstream=answered.upstream,
+        upstream_model=answered.model,
+        first_token_ms=measured(row, "first_token_ms") if metered else None,
+        tokens_reasoning=told(row, "tokens_reasoning") or None,
     )
 
 
@@ -176,42 +194,59 @@ def _identity(request_id: str | None, time: str, line: bytes) -> str:
     return f"{request_id}.{time}" if request_id else f"-{blake2b(line, digest_size=KEY_SIZE).hexdigest()}"
 
 
-def _charged(row: Mapping[str, Any], number: Mapping[str, int]) -> tuple[Tokens, bool]:
+def _is_metered(row: Mapping[str, Any]) -> bool:
+    return any(is_there(row, name) for name in ("tokens_in", "tokens_out", "tokens_total"))
+
+
+def _model(row: Mapping[str, Any]) -> str | None:
+    """None where no model took the call: names that clients make up would stand in the sums for good."""
+    return None if (text(row, "route") or "").endswith(MODEL_SIGN) else text(row, "model")
+
+
+def _charged(row: Mapping[str, Any], numbers: Mapping[str, int]) -> tuple[Tokens, bool]:
     """What a metered call came to; nothing where the route's tokens are not counted."""
-    if not any(_is_there(row, name) for name in ("tokens_in", "tokens_out", "tokens_total")):
+    if not _is_metered(row):
         return Tokens(0, 0), False
     passed = Passed(
-        input=number["tokens_in"],
-        output=number["tokens_out"],
-        total=number["tokens_total"],
-        received=number["bytes_in"],
-        sent=number["bytes_out"],
-        status=number["status"],
-        attempts=number["attempts"],
+        input=numbers["tokens_in"],
+        output=numbers["tokens_out"],
+        total=numbers["tokens_total"],
+        received=numbers["bytes_in"],
+        sent=numbers["bytes_out"],
+        status=numbers["status"],
+        attempts=numbers["attempts"],
+        pieces=numbers["tokens_passed"],
     )
-    most = number["tokens_held"] if _is_there(row, "tokens_held") else LARGEST_NUMBER
-    charged = charge(passed, Tokens(number["bytes_in"], most))
+    charged = charge(passed, Tokens(numbers["bytes_in"], _most(row, numbers)))
     return charged.tokens, charged.estimated
 
 
+def _most(row: Mapping[str, Any], numbers: Mapping[str, int]) -> int:
+    """The longest answer that the call can have: what was held for it, where somebody held."""
+    api, sign, _ = str(row.get("route")).partition(MODEL_SIGN)
+    if sign and api in WORDLESS_APIS:
+        return 0
+    return numbers["tokens_held"] if is_there(row, "tokens_held") else LARGEST_NUMBER
+
+
 def _unsettled(event: Mapping[str, Any]) -> Entry:
-    hold = _required(event, "hold")
-    tokens = Tokens(_number(event, "tokens_in"), _number(event, "tokens_out"))
+    hold = required(event, "hold")
+    tokens = Tokens(number(event, "tokens_in"), number(event, "tokens_out"))
     return Entry(
         kind=UNSETTLED,
         id=hold,
-        started=_moment(event.get("at")),
+        started=moment(event.get("at")),
         request_id=hold.partition(".")[0],
         listener=None,
         method=None,
-        route=_text(event, "route"),
-        subject=_text(event, "subject"),
-        tenant=_text(event, "tenant"),
-        consumer=_text(event, "consumer"),
-        plan=_text(event, "plan"),
+        route=text(event, "route"),
+        subject=text(event, "subject"),
+        tenant=text(event, "tenant"),
+        consumer=text(event, "consumer"),
+        plan=text(event, "plan"),
         key_id=None,
-        model=_text(event, "model"),
-        usage=_text(event, "usage"),
+        model=text(event, "model"),
+        usage=text(event, "usage"),
         cost=1,
         status=0,
         flags=None,
@@ -224,7 +259,7 @@ def _unsettled(event: Mapping[str, Any]) -> Entry:
         estimated=1,
         price_in=0,
         price_out=0,
-        amount=_number(event, "cost"),
+        amount=number(event, "cost"),
         policy=None,
         bytes_in=0,
         bytes_out=0,
@@ -235,81 +270,5 @@ def _unsettled(event: Mapping[str, Any]) -> Entry:
 _NUMBERS: Final = (
     "status", "bytes_in", "bytes_out", "duration_ms", "attempts", "tokens_held", "price_in", "price_out",
 )  # fmt: skip
-# What the upstream says.
-_TOLD: Final = ("tokens_in", "tokens_out", "tokens_total", "tokens_cached")
-
-
-def _is_there(row: Mapping[str, Any], name: str) -> bool:
-    return row.get(name) not in (None, MISSING, "")
-
-
-def _required(row: Mapping[str, Any], name: str) -> str:
-    text = _text(row, name)
-    if text is None:
-        raise _Unusable(f"no {name}")
-    return text
-
-
-def _text(row: Mapping[str, Any], name: str) -> str | None:
-    if not _is_there(row, name):
-        return None
-    value = row[name] if isinstance(row[name], str) else json.dumps(row[name])
-    if len(value) > LONGEST_TEXT:
-        digest = blake2b(value.encode(errors="replace"), digest_size=KEY_SIZE).hexdigest()
-        value = f"{value[: LONGEST_TEXT - len(digest) - 1]}~{digest}"
-    # PostgreSQL keeps no NUL, and no database half of a surrogate pair.
-    return value if value.isprintable() else value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-
-
-def _number(row: Mapping[str, Any], name: str, *, missing: int = 0) -> int:
-    """A whole number; Envoy writes those of metadata as text or with a fraction of zero."""
-    if not _is_there(row, name):
-        return missing
-    value = row[name]
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value) if len(value) <= len(str(LARGEST_NUMBER)) else LARGEST_NUMBER
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if type(value) is not int or not 0 <= value < LARGEST_NUMBER:
-        raise _Unusable(f"{name} is no number of ours")
-    return value
-
-
-def _told(row: Mapping[str, Any], name: str) -> int:
-    """A number as the limiter hears of it: one that Envoy does not pass on is none."""
-    value = row.get(name)
-    if isinstance(value, float) and 0 <= value <= LARGEST_ADDEND:
-        return int(value)  # Envoy passes on the whole part
-    try:
-        number = _number(row, name)
-    except _Unusable:
-        return 0
-    return number if number <= LARGEST_ADDEND else 0
-
-
-def _affordable(amount: int) -> int:
-    if amount >= LARGEST_AMOUNT:
-        raise _Unusable("the amount is no number of ours")
-    return amount
-
-
-def _milliseconds(time: str) -> int:
-    try:
-        moment = datetime.fromisoformat(time)
-    except ValueError:
-        raise _Unusable("time is no moment") from None
-    if moment.tzinfo is None:
-        raise _Unusable("time is no moment")
-    return _bounded(round(moment.timestamp() * 1000))
-
-
-def _moment(value: object) -> int:
-    if not isinstance(value, int | float) or not 0 <= value < LARGEST_NUMBER / 1000:
-        raise _Unusable("at is no moment")
-    return _bounded(round(value * 1000))
-
-
-def _bounded(milliseconds: int) -> int:
-    if not 0 <= milliseconds < LARGEST_NUMBER:
-        raise _Unusable("the moment is out of range")
-    return milliseconds
+# What the upstream says, and what was seen of its stream.
+_TOLD: Final = ("tokens_in", "tokens_out", "tokens_total", "tokens_cached", "tokens_passed")

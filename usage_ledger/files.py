@@ -16,7 +16,7 @@ from typing import Final
 
 from service_kit.clock import Clock
 from usage_ledger.book import Position
-from usage_ledger.entries import KEY_SIZE
+from usage_ledger.values import KEY_SIZE
 
 CHUNK: Final = 1 << 20
 # Bytes by which a file is known again: some lines, since the ids and times that no other file has stand at their ends.

@@ -15,8 +15,9 @@ from usage_ledger.retention import remove_one
 from usage_ledger.rotation import Rotation
 from usage_ledger.tail import Tail
 
-# Seconds between two looks at logs that say nothing new.
-POLL: Final = 0.2
+# Seconds between two looks at logs: a row is in the ledger within a second. Many rows at once cost little more
+# than one.
+POLL: Final = 0.8
 # And while the database takes no rows.
 TRY_AGAIN: Final = 1.0
 # Seconds between two looks for rows that are old enough.

@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from usage_ledger.book import Added
+from usage_ledger.model_metrics import ModelMetrics
 
 
 class LedgerMetrics:
@@ -30,6 +31,7 @@ class LedgerMetrics:
         self.up = Gauge("tollgate_ledger_database_up", "1 while the database takes rows", registry=registry)
         self._head = Gauge("tollgate_ledger_head", "Number of the last row of this chain", registry=registry)
         self._at = Gauge("tollgate_ledger_last_added_timestamp_seconds", "When rows were last added", registry=registry)
+        self._models = ModelMetrics(registry)
         for kind in ("call", "unsettled"):
             self._rows.labels(kind)
 
@@ -38,6 +40,8 @@ class LedgerMetrics:
         self._rows.labels("unsettled").inc(added.unsettled)
         self._known.inc(added.known)
         self._settled.inc(added.settled)
+        for entry in added.entries:
+            self._models.count(entry)
         self._head.set(added.head.seq)
         self._at.set(at)
 

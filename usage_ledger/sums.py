@@ -1,10 +1,11 @@
 """Sums of hours and days, kept in the transaction of the rows that they are of: reports read these alone."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Insert, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service_kit.contract import MISSING
@@ -53,13 +54,13 @@ class Sums:
                 for where, amounts in sorted(self.of_span(seconds).items())
             ]
             if rows:
-                _upsert(db, table, rows)
+                db.execute(_added(table, db.dialect.name), rows)
 
 
 def place(entry: Entry, seconds: int) -> Place:
     """Where a row is counted."""
     at = entry.started // MILLISECONDS
-    named = (entry.consumer, entry.tenant, entry.plan, entry.key_id, entry.route, entry.model, entry.usage)
+    named = (getattr(entry, dimension) for dimension in DIMENSIONS)
     return (at - at % seconds, *(name or MISSING for name in named))
 
 
@@ -84,11 +85,13 @@ def amounts(entry: Entry) -> tuple[int, ...]:
         entry.bytes_in,
         entry.bytes_out,
         entry.duration_ms,
+        entry.tokens_reasoning or 0,
     )
 
 
-def _upsert(db: Connection, table: Table, rows: Iterable[Mapping[str, object]]) -> None:
-    dialect = postgresql if db.dialect.name == POSTGRESQL else sqlite
-    fresh = dialect.insert(table)
-    added = {name: table.c[name] + fresh.excluded[name] for name in SUMS}
-    db.execute(fresh.on_conflict_do_update(index_elements=["begin", *DIMENSIONS], set_=added), list(rows))
+@cache  # to make it costs more than to carry it out
+def _added(table: Table, dialect: str) -> Insert:
+    fresh = (postgresql if dialect == POSTGRESQL else sqlite).insert(table)
+    sums = {name: table.c[name] + fresh.excluded[name] for name in SUMS}
+    added: Insert = fresh.on_conflict_do_update(index_elements=["begin", *DIMENSIONS], set_=sums)
+    return added

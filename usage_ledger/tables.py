@@ -4,8 +4,9 @@ Every writer, which is one tail of one Envoy's log, has a chain of its own. Sums
 rows, and stay when rows are old enough to go.
 """
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from types import NoneType
+from typing import Any, Final, get_args
 
 from sqlalchemy import (
     BigInteger,
@@ -19,16 +20,19 @@ from sqlalchemy import (
     Table,
     insert,
     inspect,
+    literal,
     select,
     text,
+    update,
 )
 
+from service_kit.contract import MISSING
 from service_kit.databases import POSTGRESQL
 from usage_ledger.audit.entries import AuditEntry
 from usage_ledger.entries import Entry
 from usage_ledger.errors import LedgerUnusable
 
-VERSION: Final = 1
+VERSION: Final = 2
 # Held while a transaction changes something: a call and its hold may be told by two writers at once. "TGul".
 CHANGING: Final = 0x5447756C
 
@@ -47,12 +51,10 @@ WRITERS: Final = Table(
 )
 
 
-def _columns(entry: type[Entry | AuditEntry]) -> Iterator[Column[int] | Column[str]]:
+def _columns(entry: type[Entry | AuditEntry]) -> Iterator[Column[Any]]:  # Any: of numbers and of texts
     for name, kind in entry.__annotations__.items():
-        if kind is int:
-            yield Column(name, BigInteger, nullable=False)
-        else:
-            yield Column(name, String, nullable=kind is not str)
+        parts = get_args(kind) or (kind,)
+        yield Column(name, BigInteger if int in parts else String, nullable=NoneType in parts)
 
 
 ROWS: Final = Table(
@@ -127,11 +129,15 @@ AUDIT: Final = Table(
     Index("tollgate_ledger_audit_by_time", "at"),
 )
 
-DIMENSIONS: Final = ("consumer", "tenant", "plan", "key_id", "route", "model", "usage")
+DIMENSIONS: Final = ("consumer", "tenant", "plan", "key_id", "route", "model", "usage", "upstream")
 SUMS: Final = (
     "calls", "refused", "failed", "units", "tokens_in", "tokens_out", "tokens_cached", "estimated", "unsettled",
-    "amount", "bytes_in", "bytes_out", "duration_ms",
+    "amount", "bytes_in", "bytes_out", "duration_ms", "tokens_reasoning",
 )  # fmt: skip
+
+
+# What rows have had since the second version.
+ADDED: Final = ("asked_model", "upstream", "upstream_model", "first_token_ms", "tokens_reasoning")
 
 
 def _sums(name: str) -> Table:
@@ -167,6 +173,8 @@ def prepare(db: Connection) -> None:
             raise LedgerUnusable(f"it is a database of something else: it has a table {others[0]!r}; name another file")
         TABLES.create_all(db)
         db.execute(insert(STATE).values(schema_version=VERSION))
+    if _version(db) == 1:
+        _migrate(db)
     check(db)
 
 
@@ -174,6 +182,36 @@ def check(db: Connection) -> None:
     """LedgerUnusable where the tables are not those of this version."""
     if not inspect(db).has_table(STATE.name):
         raise LedgerUnusable("it holds no ledger; name the database that the ledger writes")
-    version = db.execute(select(STATE.c.schema_version)).scalar_one_or_none()
+    version = _version(db)
+    if version == 1:
+        raise LedgerUnusable("an older version of this program wrote it; start the ledger, which brings it up to date")
     if version != VERSION:
         raise LedgerUnusable(f"its schema is {version}, this program's {VERSION}; run the version that wrote it")
+
+
+def _version(db: Connection) -> int | None:
+    return db.execute(select(STATE.c.schema_version)).scalar_one_or_none()
+
+
+def _migrate(db: Connection) -> None:
+    """From before there were models: rows stay as they are, and sums are told apart by upstream, too."""
+    for name in ADDED:
+        kind = ROWS.c[name].type.compile(db.dialect)
+        db.execute(text(f"ALTER TABLE {ROWS.name} ADD COLUMN {name} {kind}"))
+    for _, table in SPANS:
+        _made_anew(db, table)
+    db.execute(update(STATE).values(schema_version=VERSION))
+
+
+def _made_anew(db: Connection, table: Table) -> None:
+    """With the columns of now, of which there was nothing before."""
+    before = f"{table.name}_before"
+    db.execute(text(f"DROP INDEX {table.name}_of_consumer"))
+    db.execute(text(f"ALTER TABLE {table.name} RENAME TO {before}"))
+    table.create(db)
+    old = Table(before, MetaData(), autoload_with=db)
+    nothing: Mapping[str, Any] = {"upstream": literal(MISSING), "tokens_reasoning": literal(0)}  # Any: SQLAlchemy's
+    names = [column.name for column in table.c]
+    values = [nothing[name] if name in nothing else old.c[name] for name in names]
+    db.execute(insert(table).from_select(names, select(*values)))
+    old.drop(db)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, select
 
 from usage_ledger.book import Head
-from usage_ledger.chain import FIELDS, beginning, link
+from usage_ledger.chain import FIELDS, beginning, link, said
 from usage_ledger.entries import UNSETTLED, Entry
 from usage_ledger.kept_ends import Finding, KeptEnds, whole_chains_gone
 from usage_ledger.sums import Amounts, Place, Sums
@@ -95,7 +95,7 @@ class _Chain:
         for row in self._links():
             if row.seq != expected:
                 yield self._found("removed", expected, row.seq - 1, "missing")
-            elif link(before, row.content) != row.hash:
+            elif link(before, said(row.content)) != row.hash:
                 self._breaks.append(row.seq)
             yield from self._kept.unlike(row.seq, row.hash)
             expected, before = row.seq + 1, row.hash
@@ -162,7 +162,7 @@ class _Chain:
         around = self._db.execute(select(*columns).where(ROWS.c.writer == self._writer.id, near)).all()
         own = next(row for row in around if row.seq == seq)
         starts = {beginning(self._writer.name): 0} | {row.hash: row.seq for row in around}
-        return next((place for start, place in starts.items() if link(start, own[2:]) == own.hash), None)
+        return next((place for start, place in starts.items() if link(start, said(own[2:])) == own.hash), None)
 
     def _found(self, kind: str, first: int, last: int, said: str) -> Finding:
         return Finding(self._writer.name, kind, first, last, said)

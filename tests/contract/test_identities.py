@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 import hmac
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
 from control_plane.keys.checked import LATEST
 from control_plane.keys.entries import ConsumerChange, ConsumerSpec, KeySpec, KeyState
@@ -13,10 +15,11 @@ from service_kit.api_keys import key_id
 from service_kit.contract import API_KEY_TYPE, CONSUMER_TYPE
 from tests.support.clock import StillClock
 from tests.support.identities import PEPPER, identities, opened
-from tollgate_pb.tollgate.policy.v1.policy_pb2 import ApiKey, Consumer
+from tollgate_pb.tollgate.policy.v1.policy_pb2 import ApiKey, Consumer, Models
 
-SPEC = KeySpec("declared", ("send", "read"), ("mailer",), "pro", ("10.0.0.0/8", "2001:db8::/32"))
-NORMAL = KeySpec("declared", ("read", "send"), ("mailer",), "pro", ("10.0.0.0/8", "2001:db8::/32"))
+NETWORKS = ("10.0.0.0/8", "2001:db8::/32")
+SPEC = KeySpec("declared", ("send", "read"), ("mailer",), "pro", NETWORKS, models=("mistral", "llama3.1:*"))
+NORMAL = KeySpec("declared", ("read", "send"), ("mailer",), "pro", NETWORKS, models=("llama3.1:*", "mistral"))
 
 
 @pytest.fixture
@@ -53,6 +56,7 @@ async def test_a_key_is_shown_once_and_kept_as_its_hash(stored, clock):
         roles=["mailer"],
         allow_ips=["10.0.0.0/8", "2001:db8::/32"],
         plan="pro",
+        models=Models(patterns=["llama3.1:*", "mistral"]),
     )
 
 
@@ -71,7 +75,8 @@ async def test_what_was_acknowledged_is_there_for_the_next_process(url, clock):
 
 
 async def test_a_rotated_key_lives_on_for_the_overlap(stored, clock):
-    old = await stored.create_key(KeySpec("declared", ("read",), expires=int(clock.now()) + 1000), by="ops")
+    spec = KeySpec("declared", ("read",), expires=int(clock.now()) + 1000, models=("mistral",))
+    old = await stored.create_key(spec, by="ops")
     clock.advance(400)
 
     new = await stored.rotate(old.key.id, overlap=100, by="auto")
@@ -80,7 +85,7 @@ async def test_a_rotated_key_lives_on_for_the_overlap(stored, clock):
     before = await stored.key(old.key.id)
     assert (before.rotated_to, before.spec.expires, before.state(now)) == (new.key.id, now + 100, KeyState.ACTIVE)
     assert before.state(now + 100) == KeyState.EXPIRED
-    assert (new.key.spec.scopes, new.key.spec.expires, new.key.created_by) == (("read",), now + 1000, "auto")
+    assert (new.key.spec, new.key.created_by) == (replace(spec, expires=now + 1000), "auto")
     assert {name: key.expires for name, key in told_keys(stored).items()} == {
         old.key.id: now + 100,
         new.key.id: now + 1000,
@@ -233,6 +238,15 @@ REFUSED = [
     pytest.param(KeySpec("declared", roles=("a,b",)), BadEntry, "roles: 'a,b' cannot travel", id="role"),
     pytest.param(KeySpec("declared", allow_ips=("10.0.0.1/8",)), BadEntry, "allow_ips: .* bits of a host", id="ips"),
     pytest.param(KeySpec("declared", tuple(map(str, range(101)))), BadEntry, "more than 100", id="too-many"),
+    pytest.param(
+        KeySpec("declared", models=("a**",)), BadEntry, "models: 'a[*][*]' is no pattern of models", id="model"
+    ),
+    pytest.param(
+        KeySpec("declared", models=tuple(f"{number}{'x' * 100}" for number in range(30))),
+        BadEntry,
+        "models: the list is longer than 2048 bytes; write patterns",
+        id="models",
+    ),
     pytest.param(KeySpec("declared", expires=1_700_000_000), BadEntry, "in the future", id="past"),
     pytest.param(KeySpec("declared", expires=2**62), BadEntry, "before the year 10000", id="far"),
 ]
@@ -244,6 +258,25 @@ async def test_what_cannot_be_stored_says_why(stored, spec, error, message):
         await stored.create_key(spec, by="ops")
 
     assert await stored.keys() == ()
+
+
+async def test_a_database_from_before_keys_had_models_is_brought_up_to_date(url, clock):
+    async with opened(url, clock) as stored:
+        old = await stored.create_key(KeySpec("declared", ("read",)), by="ops")
+        await stored._ask(as_of_the_first_version)
+
+    async with opened(url, clock) as stored:
+        assert (await stored.key(old.key.id)).spec == old.key.spec
+        assert not told_keys(stored)[old.key.id].HasField("models")
+        new = await stored.create_key(KeySpec("declared", models=("mistral",)), by="ops")
+
+    async with opened(url, clock) as stored:
+        assert told_keys(stored)[new.key.id].models.patterns == ["mistral"]
+
+
+def as_of_the_first_version(db):
+    db.execute(text("ALTER TABLE tollgate_keys DROP COLUMN models"))
+    db.execute(text("UPDATE tollgate_identities SET schema_version = 1"))
 
 
 CONSUMERS_REFUSED = [

@@ -243,7 +243,7 @@ def no_database(file):
 
 
 def newer(file):
-    statement(file, "UPDATE tollgate_identities SET schema_version = 2")
+    statement(file, "UPDATE tollgate_identities SET schema_version = 3")
 
 
 def stateless(file):
@@ -268,7 +268,7 @@ def statement(file, text):
         (cut, "it is damaged: .*; restore it from a backup, or name another store"),
         (no_database, "it is damaged: file is not a database"),
         (of_something_else, "it is a database of something else: it has a table 'songs'; name a file of its own"),
-        (newer, r"a newer version of this program wrote it \(schema 2, known up to 1\); run that version"),
+        (newer, r"a newer version of this program wrote it \(schema 3, known up to 2\); run that version"),
         (stateless, "its state is missing; restore it from a backup"),
         (unreadable_value, "it is damaged: a value cannot be read"),
     ],

@@ -8,11 +8,12 @@ import pytest
 from sqlalchemy import select
 
 from service_kit.audit import AuditEvent, Result
-from tests.support.ledger import Ledger, metered, row, unsettled
+from tests.support.ledger import Ledger, as_of_the_first_version, metered, of_model, row, unsettled
 from tests.support.ledger_crashes import prove
 from usage_ledger.audit.reports import Asked
+from usage_ledger.book import Head
 from usage_ledger.database import Database
-from usage_ledger.errors import LedgerUnavailable
+from usage_ledger.errors import LedgerUnavailable, LedgerUnusable
 from usage_ledger.retention import remove_one
 from usage_ledger.tables import HOURS
 
@@ -30,6 +31,30 @@ def test_rows_sums_and_proof(url, tmp_path):
     assert sum(ledger.calls().values()) == 5
     assert {parts: sums["amount"] for parts, sums in ledger.sums("consumer").items()} == {("-",): 0, ("acme",): 140_000}
     assert (len(ledger.quarantined()), ledger.verified().findings) == (1, ())
+
+
+# Of the first version's program, for the rows below.
+END_OF_BEFORE = "e2368834e183391de53954f696fa938f73d73ecafe1c576d361e34a4851271f8"
+
+
+def test_a_ledger_from_before_there_were_models_goes_on(url, tmp_path):
+    ledger = Ledger(tmp_path, url)
+    ledger.tell(unsettled(3))
+    ledger.write(row(0), metered(1), metered(2, model="other"), metered(3))
+    ledger.read()
+    before = ledger.sums("day", "model")
+    ledger.run(as_of_the_first_version, changes=True)
+    with pytest.raises(LedgerUnusable, match="an older version of this program wrote it; start the ledger"):
+        ledger.verified()
+
+    ledger.write(of_model(5))
+    ledger.read()
+
+    proof = ledger.verified([Head("one", 4, bytes.fromhex(END_OF_BEFORE))])
+    assert (proof.rows, proof.findings) == (5, ())
+    day = {parts: sums["amount"] for parts, sums in ledger.sums("model", "upstream").items()}
+    assert day == {("-", "-"): 0, ("llama3.1", "cloud"): 140_000, ("m", "-"): 140_000, ("other", "-"): 70_000}
+    assert {parts: sums for parts, sums in ledger.sums("day", "model").items() if "llama3.1" not in parts} == before
 
 
 def test_retention(url, tmp_path):

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from service_kit.audit import Result, event_of
-from usage_ledger.entries import LARGEST_NUMBER, BadLine
+from usage_ledger.entries import BadLine
+from usage_ledger.values import LARGEST_NUMBER
 
 LONGEST_ID: Final = 128
 # Longer than the control plane writes it.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service_kit.metering import Passed, Prices, Tokens, charge
-from tests.support.ledger import NOON, metered, row, unsettled
+from tests.support.ledger import NOON, metered, of_model, row, unsettled
 from usage_ledger.chain import canonical
 from usage_ledger.entries import BadLine, Entry, entry_of_event, entry_of_row
 from usage_ledger.tail import EVENTS, ROWS, entries
@@ -42,6 +42,8 @@ def test_a_metered_call_costs_what_the_counters_say():
     ("fields", "tokens", "estimated"),
     [
         pytest.param({}, (25, 50), 1, id="nothing reported: by bytes"),
+        pytest.param({"tokens_passed": 31.0}, (25, 31), 1, id="nothing reported: by what was seen"),
+        pytest.param({"tokens_passed": 31.0, "tokens_held": 7}, (25, 7), 1, id="nor more than was held of that"),
         pytest.param({"tokens_held": 7}, (25, 7), 1, id="never more than was held"),
         pytest.param({"status": 429}, (0, 0), 0, id="an error costs nothing"),
         pytest.param({"status": 0, "bytes_out": 0}, (25, 0), 1, id="a client that leaves before an answer"),
@@ -49,7 +51,12 @@ def test_a_metered_call_costs_what_the_counters_say():
         pytest.param({"attempts": "-"}, (0, 0), 0, id="no upstream is told of"),
         pytest.param({"tokens_total": 9}, (0, 9), 0, id="a total alone is the dearer"),
         pytest.param({"tokens_in": -3, "tokens_out": 5e9, "tokens_total": "55"}, (0, 55), 0, id="what Envoy drops"),
-        pytest.param({"tokens_in": 1.5, "tokens_out": {}}, (1, 0), 0, id="a fraction is its whole part"),
+        pytest.param({"tokens_in": 1.5, "tokens_out": {}}, (1, 50), 1, id="a fraction is its whole part"),
+        pytest.param({"tokens_in": 9}, (9, 50), 1, id="no length of the answer: by bytes"),
+        pytest.param({"tokens_in": 9, "tokens_passed": 31.0}, (9, 31), 1, id="no length: by what was seen"),
+        pytest.param({"tokens_in": 9, "tokens_held": 0}, (9, 0), 0, id="no length where none was held"),
+        pytest.param({"route": "ollama-embed:m", "tokens_in": 9}, (9, 0), 0, id="an embedding has a prompt alone"),
+        pytest.param({"route": "embeddings:m"}, (25, 0), 1, id="an embedding, nothing reported"),
         pytest.param({"tokens_in": 0.5, "tokens_out": -0.5}, (25, 50), 1, id="less than one is none"),
         pytest.param({"tokens_in": 1e9 + 0.5, "tokens_out": 1e9}, (0, 10**9), 0, id="the largest that Envoy passes on"),
         pytest.param({"tokens_in": "many", "tokens_out": {}}, (25, 50), 1, id="what is no number"),
@@ -74,6 +81,62 @@ def test_a_call_whose_tokens_are_not_told(fields, tokens, estimated):
 )
 def test_what_was_refused_before_the_limiter_was_asked_costs_nothing(details, cost):
     assert entry(metered(1, cost=4, status=400, details=details)).cost == cost
+
+
+def test_a_call_of_a_model_costs_what_it_costs_where_it_was_answered():
+    found = entry(of_model(1))
+
+    assert (found.model, found.asked_model, found.upstream, found.upstream_model) == (
+        "llama3.1", "small", "cloud", "meta/llama"
+    )  # fmt: skip
+    assert (found.price_in, found.price_out, found.amount) == (200_000, 600_000, 140_000)
+    assert (found.first_token_ms, found.tokens_reasoning) == (250, 40)
+
+
+@pytest.mark.parametrize("route", ["chat:", "show:"])
+def test_a_call_that_no_model_took_is_of_none_whatever_the_client_calls_it(route):
+    found = entry(metered(1, route=route, model="made up", asked_model="made up", status=404))
+
+    assert (found.model, found.asked_model) == (None, "made up")
+
+
+@pytest.mark.parametrize(
+    ("fields", "upstream", "amount"),
+    [
+        pytest.param({"upstream": "llm:local:llama3.1"}, "local", 0, id="the-other"),
+        pytest.param({"upstream": "gone", "price_in": 100_000}, "gone", 10_000, id="none-of-them"),
+        pytest.param({"upstream": "-", "price_in": 100_000}, None, 10_000, id="not-told"),
+        pytest.param(
+            {"attempts": 0, "status": 429, "tokens_in": 0, "tokens_out": 0, "tokens_total": 0}, None, 0, id="refused"
+        ),
+        pytest.param({"targets": json.dumps(of_model(1)["targets"])}, "cloud", 140_000, id="as-text"),
+        pytest.param({"targets": "-"}, "llm:cloud:llama3.1", 0, id="no-targets"),
+    ],
+)
+def test_who_answered(fields, upstream, amount):
+    found = entry(of_model(1, **fields))
+
+    assert (found.upstream, found.amount) == (upstream, amount)
+
+
+@pytest.mark.parametrize(
+    "targets",
+    ["{", "7", [], {"llm:cloud:llama3.1": 7}, {"llm:cloud:llama3.1": {"price_in": -1}}],
+    ids=["no-json", "a-number", "a-list", "no-object", "a-price"],
+)
+def test_targets_that_are_none(targets):
+    assert isinstance(entry_of_row(json.dumps(of_model(1, targets=targets)).encode()), BadLine)
+
+
+@pytest.mark.parametrize(("told", "kept"), [(250, 250), ("-", None), (None, None), (-1, None), ("x", None)])
+def test_the_first_token_is_told_or_not(told, kept):
+    assert entry(of_model(1, first_token_ms=told)).first_token_ms == kept
+
+
+def test_only_calls_of_models_have_a_first_token():
+    assert entry(row(1, first_token_ms=5, upstream="mail")).first_token_ms is None
+    assert entry(row(1, first_token_ms=5, upstream="mail")).upstream == "mail"
+    assert entry(metered(1, first_token_ms=5)).first_token_ms == 5
 
 
 def test_prices_are_read_as_envoy_writes_them():

@@ -5,7 +5,7 @@ import pytest
 import structlog
 
 from tests.support.clock import StillClock
-from tests.support.ledger import Ledger, metered, row
+from tests.support.ledger import Ledger, metered, of_model, row
 from usage_ledger.database import Database
 from usage_ledger.own_usage import CONSUMER_HEADER, OwnUsage, usage_app
 from usage_ledger.reader import Reader
@@ -148,3 +148,15 @@ async def test_while_the_database_is_away(tmp_path):
     answer = await own(Ledger(tmp_path))
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "not_ready")
+
+
+def test_who_answered_and_what_was_thought(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.write(of_model(1), of_model(2, upstream="llm:local:llama3.1"), row(3, upstream="mail"))
+    ledger.read()
+
+    found = ledger.sums("upstream", "model")
+    told = {parts: (sums["calls"], sums["amount"], sums["tokens_reasoning"]) for parts, sums in found.items()}
+    assert {parts: told[parts] for parts in told if parts[0] != "-"} == {
+        ("cloud", "llama3.1"): (1, 140_000, 40), ("local", "llama3.1"): (1, 0, 40), ("mail", "-"): (1, 0, 0)
+    }  # fmt: skip
