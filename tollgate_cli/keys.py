@@ -28,7 +28,7 @@ from tollgate_cli.table import age, moment, table
 from tollgate_cli.told import answer, end, everywhere, show
 from tollgate_pb.tollgate.admin.v1 import keys_pb2 as keys_pb
 
-COLUMNS = ("ID", "CONSUMER", "PLAN", "SCOPES", "ROLES", "FROM", "STATE", "CREATED", "EXPIRES", "LAST USED")
+COLUMNS = ("ID", "CONSUMER", "PLAN", "SCOPES", "ROLES", "FROM", "MODELS", "STATE", "CREATED", "EXPIRES", "LAST USED")
 SHOWN_ONCE = "Keep it now: it is shown this once, and kept nowhere."
 
 keys = typer.Typer(
@@ -42,7 +42,7 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a key, the 12 l
 
 
 @keys.command()
-def create(
+def create(  # noqa: PLR0913 - an option each
     consumer: Annotated[str, typer.Option(help="Whose it is: a declared consumer, or a stored one.")],
     *,
     plan: Annotated[str, typer.Option(help="Its plan; without it, its consumer's.", show_default=False)] = "",
@@ -50,6 +50,13 @@ def create(
     role: Annotated[list[str] | None, typer.Option(help="A role it holds; may be repeated.")] = None,
     allow_ip: Annotated[
         list[str] | None, typer.Option(help="An address or network it may be used from; may be repeated.")
+    ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(
+            help="Language models it may call, such as mistral,llama3.1:*; without it, all that its plan may.",
+            show_default=False,
+        ),
     ] = None,
     expires: Annotated[
         str, typer.Option(help="When it ends: in 12h or 90d, at 2030-12-31, or never.", show_default=False)
@@ -60,7 +67,13 @@ def create(
 ) -> None:
     """Make a key. It is printed once; routes accept it that name `api_key` in their `auth`."""
     request = keys_pb.CreateKeyRequest(
-        consumer=consumer, plan=plan, scopes=scope, roles=role, allow_ips=allow_ip, expires=_end(expires)
+        consumer=consumer,
+        plan=plan,
+        scopes=scope,
+        roles=role,
+        allow_ips=allow_ip,
+        expires=_end(expires),
+        models=None if models is None else _patterns(models),
     )
     made = answer((state_dir, control_plane), "CreateKey", request, keys_pb.IssuedKey, IssuedKey)
     _show_issued(made, as_json_=as_json_)
@@ -171,6 +184,14 @@ def _end(text: str) -> int:
         raise typer.BadParameter(f"{error}; write 12h, 90d, 2030-12-31 or never", param_hint="--expires") from error
 
 
+def _patterns(text: str) -> list[str]:
+    """None at all would be a key for all models: who names an empty variable has not meant that."""
+    found = [pattern.strip() for pattern in text.split(",") if pattern.strip()]
+    if not found:
+        raise typer.BadParameter("it names no model; write names or patterns, or leave it out", param_hint="--models")
+    return found
+
+
 def _seconds(text: str, option: str) -> float:
     try:
         return duration(text)
@@ -205,6 +226,7 @@ def _row(key: KeyReport, now: float) -> tuple[str, ...]:
         " ".join(key.scopes),
         " ".join(key.roles),
         " ".join(key.allow_ips),
+        " ".join(key.models),
         f"{key.state}, now {key.rotated_to}" if key.rotated_to else key.state,
         f"{moment(key.created_at)} by {key.created_by}",
         moment(key.expires) if key.expires else "never",

@@ -6,10 +6,12 @@ from typing import Final
 
 from control_plane.config.errors import did_you_mean
 from control_plane.config.values.base import Mistake
+from control_plane.config.values.models import model_pattern
 from control_plane.config.values.network import network
 from control_plane.config.values.text import name, word
 from control_plane.keys.entries import ConsumerSpec, Declared, KeySpec
 from control_plane.keys.errors import BadEntry
+from service_kit.identity_part import UnusablePart, models_part
 
 # Of scopes, roles and networks each: every key is in the memory of every authorizer.
 MOST_ENTRIES: Final = 100
@@ -28,6 +30,7 @@ def checked_key(spec: KeySpec, declared: Declared, now: float) -> KeySpec:
         roles=_all_checked("roles", word, spec.roles),
         allow_ips=_all_checked("allow_ips", network, spec.allow_ips),
         expires=None if spec.expires is None else checked_time(spec.expires, now),
+        models=_checked_models(spec.models, declared),
     )
 
 
@@ -64,6 +67,20 @@ def _all_checked(key: str, check: Callable[[str], str], values: Iterable[str]) -
     found = tuple(sorted({_checked(key, check, value) for value in values}))
     if len(found) > MOST_ENTRIES:
         raise BadEntry(f"{key}: there are more than {MOST_ENTRIES}", "divide them among several keys")
+    return found
+
+
+def _checked_models(patterns: Iterable[str], declared: Declared) -> tuple[str, ...]:
+    """Without aliases: a call is judged by the name of its model."""
+    found = _all_checked("models", model_pattern, patterns)
+    for alias in found:
+        if alias in declared.aliases:
+            name = declared.aliases[alias]
+            raise BadEntry(f"models: {alias!r} is an alias of {name!r}", f"write {name}")
+    try:
+        models_part(found)
+    except UnusablePart as error:
+        raise BadEntry(f"models: the list {error}", "write patterns such as `llama3.1:*`") from error
     return found
 
 

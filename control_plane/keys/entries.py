@@ -1,5 +1,6 @@
 """Keys and consumers as they are asked for, kept and shown."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -52,8 +53,8 @@ class StoredConsumer:
 class KeySpec:
     """What a key is to be: whose, what it holds, where it may come from, and when it ends.
 
-    Without a plan it has its consumer's; an empty `allow_ips` allows all addresses; `expires` in seconds since the
-    epoch, None for never.
+    Without a plan it has its consumer's; an empty `allow_ips` allows all addresses; empty `models`, which are patterns,
+    all that its plan may call; `expires` in seconds since the epoch, None for never.
     """
 
     consumer: str
@@ -62,6 +63,7 @@ class KeySpec:
     plan: str | None = None
     allow_ips: tuple[str, ...] = ()
     expires: int | None = None
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,12 @@ class NewKey:
 
 @dataclass(frozen=True)
 class Declared:
-    """What the live configuration declares: names that are taken, and plans there are."""
+    """What the live configuration declares: names that are taken, plans there are, and models by their aliases."""
 
     consumers: frozenset[str] = frozenset()
     keys: frozenset[str] = frozenset()
     plans: frozenset[str] = frozenset()
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 NOTHING_DECLARED: Final = Declared()

@@ -209,7 +209,7 @@ def _stored_consumer(row: Row[Any]) -> StoredConsumer:
 
 
 def _stored_key(row: Row[Any]) -> StoredKey:
-    spec = KeySpec(row.consumer, row.scopes, row.roles, row.plan, row.allow_ips, row.expires)
+    spec = KeySpec(row.consumer, row.scopes, row.roles, row.plan, row.allow_ips, row.expires, row.models)
     return StoredKey(
         row.id, spec, row.created_at, row.created_by, row.rotated_to, row.revoked_at, row.revoked_by, row.last_used
     )

@@ -21,7 +21,7 @@ from service_kit.contract import API_KEY_TYPE, CONSUMER_TYPE
 from tollgate_pb.tollgate.policy.v1 import policy_pb2 as policy_pb
 
 SERVED_COLUMNS: Final = KEYS.c[
-    "id", "hash", "consumer", "plan", "scopes", "roles", "allow_ips", "expires", "revoked_at"
+    "id", "hash", "consumer", "plan", "scopes", "roles", "allow_ips", "expires", "revoked_at", "models"
 ]
 
 Told = Mapping[str, Resource | None]  # None: gone
@@ -131,6 +131,7 @@ def _told_key(row: Row[Any]) -> Resource:
         allow_ips=row.allow_ips,
         expires=row.expires or 0,
         plan=row.plan or "",
+        models=policy_pb.Models(patterns=row.models) if row.models else None,
     )
     return resource(API_KEY_TYPE, row.id, key.SerializeToString(deterministic=True))
 

@@ -58,4 +58,5 @@ def declared(source: config.Config) -> Declared:
         consumers=frozenset(consumer.name for consumer in source.consumers),
         keys=frozenset(key.id for consumer in source.consumers for key in consumer.keys),
         plans=frozenset(source.plans),
+        aliases={alias: model.name for model in source.models for alias in model.aliases},
     )

@@ -33,7 +33,7 @@ from sqlalchemy.engine import Inspector
 from control_plane.keys.errors import StoreUnusable
 from service_kit.api_keys import ID_LENGTH
 
-VERSION: Final = 1
+VERSION: Final = 2
 # What the hashes of a database were made with is told by the hash of this.
 PEPPER_WITNESS: Final = b"tollgate api key pepper"
 POSTGRESQL: Final = "postgresql"
@@ -100,6 +100,8 @@ KEYS: Final = Table(
     Column("revoked_by", String),
     Column("last_used", BigInteger),
     Column("revision", BigInteger, nullable=False, index=True),
+    # None, as of keys from before there were such: all that its plan may call.
+    Column("models", Words),
     Index("tollgate_keys_by_age", "created_at", "id"),
     Index("tollgate_keys_of_consumer", "consumer", "created_at", "id"),
 )
@@ -121,6 +123,7 @@ def prepare(db: Connection, pepper: bytes) -> None:
     if not found.has_table(STATE.name):
         _create(db, found, witness)
     _check(db, witness)
+    _migrate(db)
 
 
 def _create(db: Connection, found: Inspector, witness: bytes) -> None:
@@ -140,6 +143,14 @@ def _check(db: Connection, witness: bytes) -> None:
         raise StoreUnusable(message, "run that version")
     if not hmac.compare_digest(row.pepper_witness, witness):
         _take_over(db, witness)
+
+
+def _migrate(db: Connection) -> None:
+    """Brings the tables to this version; programs of the one before refuse them from then on."""
+    if db.execute(select(STATE.c.schema_version)).scalar_one() == VERSION:
+        return
+    db.execute(text(f"ALTER TABLE {KEYS.name} ADD COLUMN models VARCHAR"))
+    db.execute(update(STATE).values(schema_version=VERSION))
 
 
 def _take_over(db: Connection, witness: bytes) -> None:

@@ -79,7 +79,8 @@ async def _started(store: Store, folder: Path, told: Told) -> grpc.aio.Server:
 
 def test_a_key_is_shown_once_with_a_note(tmp_path: Path) -> None:
     with control_plane(tmp_path):
-        made = tollgate(tmp_path, "keys", "create", "--consumer", "declared", "--expires", "2099-01-01")
+        made = tollgate(tmp_path, "keys", "create", "--consumer", "declared", "--expires", "2099-01-01",
+                        "--models", "mistral, llama3.1:*")  # fmt: skip
         key = made.stdout.strip()
         listed = tollgate(tmp_path, "keys", "list")
 
@@ -97,14 +98,24 @@ def test_a_key_is_shown_once_with_a_note(tmp_path: Path) -> None:
         "SCOPES",
         "ROLES",
         "FROM",
+        "MODELS",
         "STATE",
         "CREATED",
         "EXPIRES",
         "LAST",
         "USED",
     ]
-    assert row.split()[:7] == [found, "declared", "-", "-", "-", "-", "active"]
+    assert row.split()[:9] == [found, "declared", "-", "-", "-", "-", "llama3.1:*", "mistral", "active"]
     assert key not in listed.stdout
+
+
+@pytest.mark.parametrize("pattern", ["a*b", "*a*", "**"])
+def test_a_key_is_for_models_by_a_beginning_or_an_end(tmp_path: Path, pattern: str) -> None:
+    with control_plane(tmp_path):
+        made = tollgate(tmp_path, "keys", "create", "--consumer", "declared", "--models", f"mistral,{pattern}")
+
+    assert (made.exit_code, made.stdout) == (FAILED, "")
+    assert f"models: '{pattern}' is no pattern of models; write one `*`, first or last" in made.stderr
 
 
 def test_programs_get_the_key_by_its_name(tmp_path: Path) -> None:
@@ -151,6 +162,8 @@ def test_a_page_and_the_next(tmp_path: Path) -> None:
         pytest.param(("keys", "create", "--consumer", "a", "--expires", "tomorrow"), "--expires", id="expires"),
         pytest.param(("keys", "rotate", "0" * 12, "--overlap", "soon"), "--overlap", id="overlap"),
         pytest.param(("keys", "create"), "--consumer", id="whose"),
+        pytest.param(("keys", "create", "--consumer", "a", "--models", ""), "names no model", id="models"),
+        pytest.param(("keys", "create", "--consumer", "a", "--models", " ,"), "names no model", id="only a comma"),
         pytest.param(("consumers", "update", "a"), "--tenant", id="nothing"),
     ],
 )

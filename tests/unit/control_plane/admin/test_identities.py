@@ -113,7 +113,13 @@ async def test_a_key_from_its_beginning_to_its_end(tmp_path: Path) -> None:
     async with caller(tmp_path) as call:
         await call("CreateConsumer", name="shop", tenant="acme", plan="small")
         made = await call(
-            "CreateKey", consumer="shop", scopes=["b", "a"], roles=["r"], allow_ips=["10.0.0.1"], expires=2_000_000_000
+            "CreateKey",
+            consumer="shop",
+            scopes=["b", "a"],
+            roles=["r"],
+            allow_ips=["10.0.0.1"],
+            expires=2_000_000_000,
+            models=["mistral", "a*"],
         )
         (listed,) = (await call("ListKeys"))["keys"]
         rotated = await call("RotateKey", id=made["id"], overlap=60)
@@ -123,6 +129,7 @@ async def test_a_key_from_its_beginning_to_its_end(tmp_path: Path) -> None:
         assert listed == made["details"]
         assert (listed["scopes"], listed["roles"], listed["state"]) == (["a", "b"], ["r"], "active")
         assert (listed["allow_ips"], listed["created_by"]) == (["10.0.0.1/32"], "admin")
+        assert listed["models"] == ["a*", "mistral"]
         assert (revoked["details"]["state"], revoked["details"]["revoked_by"]) == ("revoked", "admin")
         assert made["key"] not in str(await call("ListKeys"))
         assert call.counted("CreateKey", "done") == 1
@@ -173,6 +180,18 @@ async def test_a_consumer_is_changed_in_what_is_named(tmp_path: Path) -> None:
             id="scope",
         ),
         pytest.param(
+            "CreateKey", {"consumer": "declared", "models": ["a*b"]}, grpc.StatusCode.INVALID_ARGUMENT,
+            "'a*b' is no pattern of models", id="a star in the middle",
+        ),
+        pytest.param(
+            "CreateKey", {"consumer": "declared", "models": ["a", "*b*"]}, grpc.StatusCode.INVALID_ARGUMENT,
+            "write one `*`, first or last", id="two stars",
+        ),
+        pytest.param(
+            "CreateKey", {"consumer": "declared", "models": [f"{n:0>60}*" for n in range(34)]},
+            grpc.StatusCode.INVALID_ARGUMENT, "models: the list is longer than 2048 bytes", id="many models",
+        ),
+        pytest.param(
             "CreateKey", {"consumer": "declared", "expires": 5}, grpc.StatusCode.INVALID_ARGUMENT, "expires", id="past"
         ),
         pytest.param("RevokeKey", {"id": "nobody"}, grpc.StatusCode.NOT_FOUND, "'nobody'", id="key"),
@@ -206,6 +225,9 @@ async def test_a_store_that_is_away_is_said(tmp_path: Path) -> None:
         pytest.param("POST", "/keys", b'{"consumer": "x"}', 404, "not_found", id="not found"),
         pytest.param("POST", "/keys", b'{"consumers": "x"}', 400, "invalid_request", id="unknown key"),
         pytest.param("POST", "/keys", b'{"scopes": "x"}', 400, "invalid_request", id="wrong type"),
+        pytest.param(
+            "POST", "/keys", b'{"consumer": "declared", "models": ["a*b"]}', 400, "invalid_request", id="pattern"
+        ),
         pytest.param("POST", "/keys", b"[]", 400, "invalid_request", id="no object"),
         pytest.param("POST", "/keys", b"{", 400, "invalid_request", id="no JSON"),
         pytest.param("POST", "/keys", b"\xff", 400, "invalid_request", id="no text"),

@@ -63,6 +63,19 @@ def test_a_pepper_that_cannot_be_used(tmp_path, spoil, message):
 
 def test_what_a_configuration_declares():
     keys = [{"id": "5vg68MA6yzYr", "hash": HASH}]
-    found = declared(configured(plans={"free": {}}, consumers=[{"name": "ann"}, {"name": "bob", "keys": keys}]))
+    found = declared(
+        configured(
+            plans={"free": {}},
+            consumers=[{"name": "ann"}, {"name": "bob", "keys": keys}],
+            upstreams={"local": {"url": "http://127.0.0.1:11434", "api": "ollama"}},
+            llm={"auth": "none"},
+            models=[{"name": "llama", "upstream": "local", "aliases": ["small", "quick"]}],
+        )
+    )
 
-    assert found == Declared(frozenset({"ann", "bob"}), frozenset({"5vg68MA6yzYr"}), frozenset({"free"}))
+    assert found == Declared(
+        frozenset({"ann", "bob"}),
+        frozenset({"5vg68MA6yzYr"}),
+        frozenset({"free"}),
+        {"small": "llama", "quick": "llama"},
+    )
