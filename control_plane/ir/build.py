@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from control_plane.config import model as config
 from control_plane.config.authorities import SYSTEM_CA
+from control_plane.config.discovered import discovered_in
 from control_plane.config.errors import Problem
 from control_plane.ir import model as ir
 from control_plane.ir.checks.routes import clashes
@@ -19,8 +20,9 @@ from control_plane.ir.identity import api_keys, bearer_token, declared_api_keys,
 from control_plane.ir.ledger import ledger
 from control_plane.ir.limits import Counted, counted, limits_of, own_rules, quotas_of
 from control_plane.ir.listeners import listener
+from control_plane.ir.llm.models import Alike, ModelMaker
 from control_plane.ir.native import native
-from control_plane.ir.order import Rank, rank
+from control_plane.ir.order import Rank, Ranked, rank
 from control_plane.ir.overlap import groups_of
 from control_plane.ir.routes import route
 from control_plane.ir.upstreams import upstream
@@ -93,30 +95,40 @@ class Builder:
         self._routes: Reused[int, _Meant] = Reused()
         self._shared: Reused[_Shared, _Shared] = Reused()
         self._upstreams: Reused[tuple[str, int, bool, bool], _Reached] = Reused()
+        self._models = ModelMaker()
         self._last: ir.Gateway | None = None
 
     def build(self, source: config.Config, files: Mapping[str, bytes]) -> Built:
         """The gateway of this configuration; `files` holds the content of each file it refers to."""
         if any(general_problems(source, files)):
             return Built(None, tuple(problems(source, files)))
-        for kept in (self._routes, self._shared, self._upstreams):
+        for kept in (self._routes, self._shared, self._upstreams, self._models):
             kept.begin()
         bare = self._without_routes(source, files)
-        meant = tuple(self._meant(source, native(bare)))
+        callers, judged = counted(source), native(bare)
+        shared = self._shared_by_routes(source, callers, judged)
+        before = {} if self._last is None else {item.name: item for item in self._last.routes}
+        meant = tuple(self._meant(source, callers, judged, shared, before))
         if len(meant) < len(source.routes):
             return Built(None, tuple(problems(source, files)))
         if found := self._clashes(meant, source):
             return Built(None, found)
-        self._last = _sharing(replace(bare, routes=self._ordered(meant)), self._last)
-        for kept in (self._routes, self._shared, self._upstreams):
+        models = self._models.models(source, discovered_in(files, source), Alike(callers, judged, shared), before)
+        routes = self._ordered((*(Ranked(item.route, item.rank) for item in meant), *models.routes))
+        self._last = _sharing(replace(bare, routes=routes, llm=models.llm), self._last)
+        for kept in (self._routes, self._shared, self._upstreams, self._models):
             kept.succeeded()
         return Built(self._last, ())
 
-    def _meant(self, source: config.Config, judged: ir.Native | None) -> Iterator[_Meant]:
+    def _meant(
+        self,
+        source: config.Config,
+        callers: Counted,
+        judged: ir.Native | None,
+        shared: _Shared,
+        before: Mapping[str, ir.Route],
+    ) -> Iterator[_Meant]:
         """What each route means; without those that cannot be enforced."""
-        callers = counted(source)
-        shared = self._shared_by_routes(source, callers, judged)
-        before = {} if self._last is None else {item.name: item for item in self._last.routes}
         for index, written in enumerate(source.routes):
             known = self._routes.get(id(written))
             if known is not None and known.stands(source, shared, callers.dearest):
@@ -155,7 +167,7 @@ class Builder:
             return ()
         return tuple(clashes((item.route for item in meant if not groups.isdisjoint(item.groups)), source))
 
-    def _ordered(self, meant: Iterable[_Meant]) -> tuple[ir.Route, ...]:
+    def _ordered(self, meant: Iterable[Ranked]) -> tuple[ir.Route, ...]:
         """In the order in which they are tried. Sorting costs little where most stand in it already, as before."""
         by_id = {id(item.route): item for item in meant}
         before = () if self._last is None else self._last.routes
@@ -232,7 +244,8 @@ def _sharing(gateway: ir.Gateway, last: ir.Gateway | None) -> ir.Gateway:
         return last or gateway
     parts: dict[str, Any] = {key: _same(getattr(gateway, key), getattr(last, key)) for key in SECTIONS}
     routes = last.routes if gateway.routes == last.routes else gateway.routes
-    return replace(gateway, routes=routes, **parts)
+    llm = last.llm if gateway.llm == last.llm else gateway.llm
+    return replace(gateway, routes=routes, llm=llm, **parts)
 
 
 def _same(parts: tuple[P, ...], before: tuple[P, ...]) -> tuple[P, ...]:

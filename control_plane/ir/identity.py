@@ -109,6 +109,7 @@ def _declared_key(key: config.DeclaredKey, consumer: config.Consumer) -> ir.ApiK
         plan=key.plan,
         allow_ips=tuple(sorted(key.allow_ips)),
         expires=key.expires,
+        models=None if key.models is None else tuple(sorted(key.models)),
     )
 
 

@@ -145,8 +145,11 @@ class Counted:
 
     def counts(self, route: config.Route) -> bool:
         """Whether a rule of the fleet may count the calls of this route."""
-        metered = self.tokens and route.tokens is not None
-        return self.requests or self.concurrent or metered or route.usage in self.usages
+        return self.counts_calls(metered=route.tokens is not None, usage=route.usage)
+
+    def counts_calls(self, *, metered: bool, usage: str | None) -> bool:
+        """Whether a rule of the fleet may count such calls."""
+        return self.requests or self.concurrent or (self.tokens and metered) or usage in self.usages
 
     def charges(self, route: config.Route) -> bool:
         """Whether a rule may count what a call of this route costs."""

@@ -18,15 +18,22 @@ def metering(written: config.Route) -> ir.Metering | None:
     """What is counted of its tokens; its API is known."""
     if written.tokens is None:
         return None
-    price = written.tokens.price or config.Price(input=0.0)
+    input_price, output_price = prices(written.tokens.price)
     return ir.Metering(
         api=ir.Api(api_of(written)),
         most=written.tokens.most,
-        input_price=_of_a_token(price.input, price.unit),
-        output_price=_of_a_token(price.output, price.unit),
+        input_price=input_price,
+        output_price=output_price,
         upstream_takes="" if written.tokens.upstream_takes == "either" else written.tokens.upstream_takes,
         request_usage=written.tokens.request_usage,
     )
+
+
+def prices(written: config.Price | None) -> tuple[int, int]:
+    """What a token of a prompt and one of an answer cost."""
+    if written is None:
+        return 0, 0
+    return _of_a_token(written.input, written.unit), _of_a_token(written.output, written.unit)
 
 
 def _of_a_token(dollars: float, unit: str) -> int:

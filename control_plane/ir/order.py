@@ -3,12 +3,15 @@
 Host before path, path before conditions, conditions before methods: an exact host beats `*.suffix`, a longer suffix a
 shorter one, any host comes last. An exact path beats a template, a template an expression, an expression a prefix; of
 two templates or prefixes, the one that first has a literal segment where the other has a variable or nothing wins. More
-tests of headers and query parameters beat fewer; a route that names methods beats one that takes all. Routes that are
-equally specific and may match the same request are an error, unless their priorities differ.
+tests of headers and query parameters beat fewer, and what a body names, or the caller's plan, is such a test; a route
+that names methods beats one that takes all. Routes that are equally specific and may match the same request are an
+error, unless their priorities differ.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
+from control_plane.ir.conditions import asks_for_a_model
 from control_plane.ir.model import PathKind, Route
 
 ANY_HOST = "*"
@@ -21,10 +24,18 @@ Specificity = tuple[int, tuple[bool, ...], int, bool, int]
 Rank = tuple[int, tuple[int, ...], int, bool, int, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A route and its place among others."""
+
+    route: Route
+    rank: Rank
+
+
 def specificity(route: Route) -> Specificity:
     """Comparable among routes of one host: greater is more specific."""
     literal = () if route.path.kind is PathKind.REGEX else tuple(part is not None for part in route.path.segments)
-    conditions = len(route.headers) + len(route.query)
+    conditions = len(route.headers) + len(route.query) + asks_for_a_model(route) + bool(route.of_plans)
     return (KINDS[route.path.kind], literal, conditions, bool(route.methods), route.priority)
 
 

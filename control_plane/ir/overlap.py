@@ -10,7 +10,7 @@ from itertools import chain
 
 import re2
 
-from control_plane.ir.conditions import exclude_each_other
+from control_plane.ir.conditions import are_told_apart
 from control_plane.ir.model import Condition, PathKind, PathMatch, Route, TestKind
 from control_plane.ir.order import ANY_HOST, specificity
 
@@ -98,11 +98,7 @@ def possible_matches(expression: str) -> tuple[bytes, bytes]:
 
 
 def _may_share_a_request(first: Route, second: Route) -> bool:
-    return (
-        _share_method(first, second)
-        and not exclude_each_other(first.headers, second.headers)
-        and not exclude_each_other(first.query, second.query)
-    )
+    return _share_method(first, second) and not are_told_apart(first, second)
 
 
 def _share_method(first: Route, second: Route) -> bool:

@@ -8,6 +8,7 @@ from control_plane.ir import model as ir
 from control_plane.ir.checks.limits import is_counted
 from control_plane.ir.limits import Owner, dimensions, owners
 from control_plane.ir.metering import api_of
+from control_plane.ir.rules import accepted
 from service_kit.contract import CREDENTIAL_ANONYMOUS, USAGE_TOKENS
 
 Rule = config.Limit | config.Quota
@@ -19,6 +20,9 @@ def refused(source: config.Config) -> Iterator[Problem]:
     by_tenant = [path for owner in known if owner.path[0] != "tenants" for path in _per_tenant(owner)]
     for index, route in enumerate(source.routes):
         by_tenant += _per_tenant(Owner("", ("routes", index), config.listed(route.limits), ()))
+    by_tenant += _per_tenant(Owner("", ("llm",), source.llm.limits, ()))
+    for index, model in enumerate(source.models):
+        by_tenant += _per_tenant(Owner("", ("models", index), model.limits, ()))
     without = next(_without_tenant(source), None) if by_tenant else None
     if without is not None:
         for path in by_tenant:
@@ -52,7 +56,8 @@ def _without_tenant(source: config.Config) -> Iterator[str]:
     for client in clients:
         if client.tenant is None and tenants.get(client.consumer or "") is None:
             yield f"client {client.name!r}"
-    if any(isinstance(route.auth, tuple) and CREDENTIAL_ANONYMOUS in route.auth for route in source.routes):
+    written = (source.llm.auth, *(route.auth for route in source.routes))
+    if any(isinstance(auth, tuple) and CREDENTIAL_ANONYMOUS in auth for auth in written):
         yield "who comes without a credential"
 
 
@@ -63,6 +68,7 @@ def _names_none(issuer: config.JwtIssuer) -> bool:
 def _unaffordable(source: config.Config, known: Iterable[Owner]) -> Iterator[Problem]:
     """Where a client names no number, the gateway asks for the most, which has to fit."""
     least = min((number for owner in known for number in _tokens(owner)), default=None)
+    yield from _unaffordable_models(source, least)
     for index, route in enumerate(source.routes):
         if route.tokens is None or api_of(route) == "embeddings":
             continue
@@ -72,6 +78,17 @@ def _unaffordable(source: config.Config, known: Iterable[Owner]) -> Iterator[Pro
         if admitted is not None and route.tokens.most > admitted:
             message = f"a call that names no number asks for {route.tokens.most} tokens, and a rule admits {admitted}"
             yield Problem(("routes", index, "tokens"), message, "lower `most`, or raise the rule")
+
+
+def _unaffordable_models(source: config.Config, least: int | None) -> Iterator[Problem]:
+    theirs = least if accepted(source.llm, source) else None
+    of_all = min(_tokens(Owner("", (), source.llm.limits, ())), default=None)
+    for index, model in enumerate(source.models):
+        own = min(_tokens(Owner("", (), model.limits, ())), default=None)
+        admitted = min((number for number in (own, of_all, theirs) if number is not None), default=None)
+        if admitted is not None and set(model.apis) != {"embeddings"} and model.max_tokens > admitted:
+            message = f"a call that names no number asks for {model.max_tokens} tokens, and a rule admits {admitted}"
+            yield Problem(("models", index), message, "lower `max_tokens`, or raise the rule")
 
 
 def _tokens(owner: Owner) -> Iterator[int]:

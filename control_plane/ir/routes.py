@@ -44,10 +44,10 @@ def route(written: config.Route, source: config.Config, callers: Counted, native
         cost=written.cost,
         usage=written.usage or "",
         tokens=metering(written),
-        request_headers=_changes(written.request_headers),
-        response_headers=_changes(written.response_headers),
+        request_headers=changes(written.request_headers),
+        response_headers=changes(written.response_headers),
         body_merge="" if written.request_body is None else _json(written.request_body.merge),
-        cors=_cors(written),
+        cors=cors(written.cors, written.match.methods),
         bandwidth=_bandwidth(written.bandwidth),
         fault=_fault(written.fault),
         adaptive_concurrency=_adaptive_concurrency(written.adaptive_concurrency),
@@ -109,7 +109,7 @@ def _action(written: config.Route, source: config.Config) -> ir.Forward | ir.Red
         timeouts=_timeouts(written, upstreams[0]),
         rewrite=_rewrite(written, upstreams[0]),
         mirror=_mirror(written.mirror, source),
-        retries=_retries(written.retries or upstreams[0].retries),
+        retries=retries(written.retries or upstreams[0].retries),
         websocket=written.websocket,
         endless_requests=_is_endless(written, upstreams),
         hash_by=tuple(sorted(key for key in hashed if key)),
@@ -167,7 +167,8 @@ def _timeouts(written: config.Route, upstream: config.Upstream) -> ir.Timeouts:
     )
 
 
-def _retries(written: config.Retries | None) -> ir.Retries | None:
+def retries(written: config.Retries | None) -> ir.Retries | None:
+    """When a request is tried again."""
     if written is None:
         return None
     return ir.Retries(
@@ -181,7 +182,8 @@ def _retries(written: config.Retries | None) -> ir.Retries | None:
     )
 
 
-def _changes(written: config.HeaderChanges) -> ir.HeaderChanges:
+def changes(written: config.HeaderChanges) -> ir.HeaderChanges:
+    """What happens to headers."""
     return ir.HeaderChanges(
         set=tuple(sorted(written.set.items())),
         add=tuple(sorted(written.add.items())),
@@ -193,17 +195,17 @@ def _json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _cors(written: config.Route) -> ir.Cors | None:
-    cors = written.cors
-    if cors is None:
+def cors(written: config.Cors | None, methods: Iterable[str]) -> ir.Cors | None:
+    """The rules for pages; methods are those of the route where they name none."""
+    if written is None:
         return None
     return ir.Cors(
-        origins=tuple(sorted(cors.origins)),
-        methods=tuple(sorted(cors.methods or written.match.methods)),
-        headers=tuple(sorted(cors.headers)),
-        expose=tuple(sorted(cors.expose)),
-        credentials=cors.credentials,
-        max_age=int(cors.max_age),
+        origins=tuple(sorted(written.origins)),
+        methods=tuple(sorted(written.methods or methods)),
+        headers=tuple(sorted(written.headers)),
+        expose=tuple(sorted(written.expose)),
+        credentials=written.credentials,
+        max_age=int(written.max_age),
     )
 
 

@@ -6,8 +6,8 @@ from control_plane.config import model as config
 from control_plane.ir import model as ir
 
 
-def accepted(route: config.Route, source: config.Config) -> tuple[str, ...] | None:
-    """The credentials a route accepts, empty where it is public, None where nothing says."""
+def accepted(route: config.Route | config.Llm, source: config.Config) -> tuple[str, ...] | None:
+    """The credentials that a route accepts, or all calls of models; empty where public, None where nothing says."""
     auth = route.auth if route.auth is not None else source.defaults.auth
     if auth is None:
         return None

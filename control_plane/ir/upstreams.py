@@ -2,8 +2,10 @@
 
 from control_plane.config import model as config
 from control_plane.ir import model as ir
+from control_plane.ir.routes import host_of
 
 OLLAMA_VERSION = "/api/version"
+OLLAMAS = ("ollama", "ollama-native")
 # The part of an Ollama URL that is no place, but its OpenAI-compatible API.
 OPENAI_PATH = "/v1"
 
@@ -26,6 +28,8 @@ def upstream(name: str, written: config.Upstream, *, cached: bool, mirrors: bool
         required=written.readiness == "required",
         cached=cached,
         mirrors=mirrors,
+        api=written.api or "",
+        hides_host=written.api is not None and host_of(written) is not None,
         kubernetes=_kubernetes(written.kubernetes),
     )
 
@@ -67,13 +71,19 @@ def _health_check(written: config.Upstream) -> ir.HealthCheck | None:
     )
 
 
+def tells_health(upstream: config.Upstream) -> bool:
+    """Whether its health is asked in the way of its API, as nothing else is written."""
+    check = upstream.health_check
+    return upstream.api in OLLAMAS and not isinstance(check, str) and check.path is None and not check.grpc
+
+
 def _ask(check: config.HealthCheck, upstream: config.Upstream) -> ir.TcpCheck | ir.HttpCheck | ir.GrpcCheck:
     host = check.host or _named_host(upstream)
     if check.grpc:
         return ir.GrpcCheck(check.service or "", host)
     if check.path is not None:
         return ir.HttpCheck(check.path, host, tuple(sorted(check.statuses)))
-    if upstream.api == "ollama":
+    if tells_health(upstream):
         base = upstream.addresses[0].path.removesuffix(OPENAI_PATH)
         return ir.HttpCheck(base + OLLAMA_VERSION, host, tuple(sorted(check.statuses)))
     return ir.TcpCheck()

@@ -10,9 +10,14 @@ from control_plane.config import model as config
 from control_plane.config.errors import Path, Problem
 from control_plane.config.values.pem import certificates
 from control_plane.ir.checks.api_keys import accepts_api_keys, declared_keys
+from control_plane.ir.checks.llm import names_of_nothing
+from control_plane.ir.checks.llm_endpoints import endpoints_taken, upstreams_of_models
+from control_plane.ir.checks.models import names_of
 from control_plane.ir.openings import openings
 from control_plane.ir.refused import refused
 from control_plane.ir.rules import accepted
+from control_plane.ir.uncounted import ways_past_models
+from control_plane.ir.upstreams import tells_health
 
 # What other gateways take for a variable.
 COLON_VARIABLE = re.compile(r"/:[A-Za-z]")
@@ -37,9 +42,46 @@ def warnings(source: config.Config, now: float) -> Iterator[Problem]:
                 "Envoy keeps answers until it ends: whoever varies the query fills its memory",
                 "let the upstream mark few answers as cacheable, and limit the route `per: ip`",
             )
+    yield from _models(source)
+    yield from _discovery(source)
+    yield from ways_past_models(source)
     yield from _keys(source, now)
     for path, pem in _certificates(source):
         yield from _dates(path, pem, datetime.fromtimestamp(now, UTC))
+
+
+def _models(source: config.Config) -> Iterator[Problem]:
+    named = upstreams_of_models(source)
+    for name, upstream in source.upstreams.items():
+        if upstream.api is not None and name not in named and not tells_health(upstream):
+            message = "it does nothing: neither `models` nor `discovery` names the upstream"
+            yield Problem(("upstreams", name, "api"), message, "name it there, or drop it")
+    for index, call in endpoints_taken(source):
+        message = f"on these hosts it wins over {call!r}: no model is called there"
+        yield Problem(("routes", index, "match", "hosts"), message, "choose another path if models are meant")
+    for path in names_of_nothing(source):
+        yield Problem(path, "no model that is written is called so", "check the spelling; one may be discovered")
+    known = names_of(source)
+    for index, model in enumerate(source.models):
+        for number, item in enumerate(model.fallback):
+            other = known.get(item) if isinstance(item, str) else None
+            if other is not None and (model.price is None) != (other.price is None):
+                costs, free = (model, other) if other.price is None else (other, model)
+                message = f"calls of {free.name!r} cost nothing, and those of {costs.name!r} do"
+                yield Problem(("models", index, "fallback", number), message, "write a `price` at both")
+
+
+def _discovery(source: config.Config) -> Iterator[Problem]:
+    """Upstreams whose calls may go well, and which are perhaps not found where they are asked for their models."""
+    for index, name in enumerate(() if source.discovery is None else source.discovery.upstreams):
+        upstream, place = source.upstreams[name], ("discovery", "upstreams", index)
+        if upstream.protocol == "http2" and not any(address.tls for address in upstream.addresses):
+            message = "it is asked for its models by HTTP/1.1, and its `protocol` is http2"
+            yield Problem(place, message, "see in `tollgate status` whether it answers, or write its models")
+        service = upstream.kubernetes
+        if service is not None and service.port != service.address.port:
+            message = f"it is asked for its models at {service.address}, and its pods listen on port {service.port}"
+            yield Problem(place, message, "give the Service that port, or write its models")
 
 
 def _keys(source: config.Config, now: float) -> Iterator[Problem]:

@@ -13,8 +13,19 @@ from pydantic import BaseModel, SecretStr
 
 from control_plane.checked import Checked
 from control_plane.config.authorities import SYSTEM_CA
+from control_plane.config.discovered import models_file
 from control_plane.config.key_sets import key_sets_of
-from control_plane.config.model import UNITS, UNLIMITED, BearerToken, Config, Consumer, FileKeys, JwtIssuer, Route
+from control_plane.config.load import Loaded
+from control_plane.config.model import (
+    UNITS,
+    UNLIMITED,
+    BearerToken,
+    Config,
+    Consumer,
+    FileKeys,
+    JwtIssuer,
+    Route,
+)
 from control_plane.operations.reports import Element, NodeReport, ResourceVersion, Running, ServedType, WiringReport
 from control_plane.snapshot import Release, Resource, resource
 from control_plane.xds.wiring import Wiring
@@ -24,7 +35,7 @@ from tollgate_pb.tollgate.policy.v1 import policy_pb2 as policy_pb
 # What the text of a secret begins with; nothing that stands in a file reads so.
 SECRET: Final = "\N{LOCK}"  # noqa: S105 - a mark, not a secret
 # The only lists of the language whose order means something.
-ORDERED: Final = frozenset({"compression"})
+ORDERED: Final = frozenset({"compression", "fallback", "upstreams"})
 # JSON that is merged into bodies: what stands in it is not of this language.
 JSON_KEYS: Final = frozenset({"merge"})
 
@@ -60,6 +71,7 @@ def described(config: Config, referenced: Mapping[str, bytes], key: bytes) -> di
         found[f"routes.{route.name}"] = Element(
             words.of_route(route), tuple(_uses_of_a_route(route, config)), _where(route)
         )
+    found.update(_of_models(config, words))
     if SYSTEM_CA in referenced:
         found["system"] = Element({"authorities": words.secret(referenced[SYSTEM_CA])})
     return found
@@ -74,6 +86,18 @@ def _callers(config: Config, words: "_Words") -> Iterator[tuple[str, Element]]:
     for token in config.identity.bearer_tokens:
         uses = _uses_of_a_token(token, config)
         yield f"identity.bearer_tokens.{token.name}", Element(words.of(token), uses, _tenant(token))
+
+
+def _of_models(config: Config, words: "_Words") -> Iterator[tuple[str, Element]]:
+    """Language models, the endpoints that all of them share, and where others are looked for."""
+    if keys := words.of(config.llm):
+        yield "llm", Element(keys)
+    for model in config.models:
+        uses = tuple(f"upstreams.{name}" for name in sorted(model.upstreams))
+        yield f"models.{model.name}", Element(words.of(model), uses, (model.name, *sorted(model.aliases)))
+    if config.discovery is not None:
+        uses = tuple(f"upstreams.{name}" for name in sorted(config.discovery.upstreams))
+        yield "discovery", Element(words.of(config.discovery), uses)
 
 
 def running(
@@ -98,10 +122,19 @@ def running(
             tls_authority="" if tls is None else str(tls.authority),
             oauth="" if wiring.oauth is None else str(wiring.oauth),
             usage="" if wiring.usage is None else str(wiring.usage),
+            translator="" if wiring.translator is None else str(wiring.translator),
         ),
         nodes=tuple(nodes),
         key_sets={name: content.decode() for name, content in key_sets_of(checked.loaded).items()},
+        models=_found(checked.loaded),
     )
+
+
+def _found(loaded: Loaded) -> Mapping[str, str]:
+    """The models that upstreams list, as they are kept among the files of the configuration."""
+    discovery = loaded.config.discovery
+    names = () if discovery is None else map(models_file, discovery.upstreams)
+    return {name: loaded.referenced[name].decode() for name in names if name in loaded.referenced}
 
 
 def _served(item: Resource, *, has_our_pepper: bool) -> ResourceVersion:
@@ -160,10 +193,10 @@ class _Words:
             yield from self._keys(f"{path}.{key}" if path else key, inner)
 
     def _of_list(self, path: str, items: list[Any], *, ordered: bool) -> Keys:
-        if path == "upstream" and len(items) == 1:  # the same as the name alone
+        if path == "upstream" and len(items) == 1 and "model" not in items[0]:  # the same as the name alone
             yield path, self._text(items[0]["name"])
         elif path == "upstream":
-            yield from ((f"{path}.{item['name']}", f"weight {item['weight']}") for item in items)
+            yield from ((f"{path}.{item['name']}", _share(item)) for item in items)
         elif path in RULES:
             yield path, _listed(sorted(map(RULES[path], items)))
         else:
@@ -176,6 +209,12 @@ class _Words:
         if isinstance(value, bool | dict):
             return json.dumps(value, sort_keys=True, ensure_ascii=False)
         return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _share(target: Mapping[str, Any]) -> str:
+    """What one of several upstreams gets, and by which name it knows a model."""
+    named = f" as {target['model']}" if "model" in target else ""
+    return f"weight {target.get('weight', 1)}{named}"
 
 
 def _listed(texts: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from control_plane.operations.described import SECRET
 from control_plane.operations.reports import Element, NodeReport, ResourceVersion, Running, ServedType
-from control_plane.xds.names import LISTENER_TYPE
+from control_plane.xds.names import LISTENER_TYPE, is_variant
 
 Change = Literal["added", "removed", "changed"]
 NOTHING_WRITTEN = "{}"
@@ -196,7 +196,8 @@ class _Consequences:
             )
 
     def _drained(self) -> Iterator[str]:
-        return (item.name for item in self.resources if item.type == LISTENER_TYPE and item.change != "added")
+        replaced = (item.name for item in self.resources if item.type == LISTENER_TYPE and item.change != "added")
+        return (name for name in replaced if not is_variant(name))  # no client has a connection to those
 
     def _nodes(self) -> Iterator[AffectedNode]:
         for node in self.old.nodes:

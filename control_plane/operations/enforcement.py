@@ -32,6 +32,7 @@ def enforcement(gateway: Gateway, route: Route) -> tuple[Enforced, ...]:
     return (
         *_before_identity(route),
         *_identity(gateway, route),
+        *_model(route),
         *_metering(route),
         *_limits(gateway, route),
         *_shaping(route),
@@ -96,6 +97,17 @@ def _tokens_of(issuers: list[str]) -> str:
     return f"tokens of {', '.join(issuers)}"
 
 
+def _model(route: Route) -> Iterator[Enforced]:
+    if route.model is None:
+        return
+    if (plans := route.model.plans) is not None:
+        rule = f"one of the plans that may call the model: {', '.join(plans) or 'none'}"
+        yield Enforced(rule, ENVOY, names.MODEL_GUARD)
+    yield Enforced("of API keys for some models alone those that name it", ENVOY, names.MODEL_GUARD)
+    if route.model.refused:
+        yield Enforced(f"calls without {', '.join(route.model.refused)}", ENVOY, names.TOKEN_GUARD)
+
+
 def _metering(route: Route) -> Iterator[Enforced]:
     if route.tokens is None:
         return
@@ -132,8 +144,9 @@ def _shaping(route: Route) -> Iterator[Enforced]:
 
 def _answer(route: Route) -> str:
     match route.action:
-        case Forward(destinations=destinations):
-            return f"goes to {', '.join(destination.upstream for destination in destinations)}"
+        case Forward(destinations=destinations, fallback=fallback):
+            groups = (", ".join(one.upstream for one in group) for group in (destinations, *fallback))
+            return f"goes to {', then '.join(groups)}"
         case Redirect(status=status):
             return f"redirects with {status}"
         case _:

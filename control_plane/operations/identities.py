@@ -51,6 +51,7 @@ class KeyReport:
     revoked_by: str = ""
     rotated_to: str = ""
     last_used: int = 0
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -206,6 +207,7 @@ class IdentityOperations:
             revoked_by=key.revoked_by or "",
             rotated_to=key.rotated_to or "",
             last_used=key.last_used or 0,
+            models=spec.models,
         )
 
 

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
+from control_plane.discovery.states import BackendState
 from control_plane.gate.candidate import HeldBack
 from control_plane.history.entries import Entry
 from control_plane.history.record import Record
 from control_plane.keys.stored import StoredIdentities
 from control_plane.live.configuration import LiveConfiguration
 from control_plane.operations.described import running
+from control_plane.operations.models import backend_report, model_counts
 from control_plane.operations.reports import (
     ConfigurationReport,
     HistoryEntry,
@@ -39,6 +42,7 @@ class LiveOperations:
         wiring: Wiring,
         troubles: Callable[[], Iterable[str]],
         stored: StoredIdentities,
+        backends: Callable[[], Iterable[BackendState]],
     ) -> None:
         self._live = live
         self._record = record
@@ -46,6 +50,7 @@ class LiveOperations:
         self._wiring = wiring
         self._troubles = troubles
         self._stored = stored
+        self._backends = backends
 
     def status(self) -> StatusReport:
         status = self._live.status
@@ -61,7 +66,10 @@ class LiveOperations:
             restored=status.restored,
         )
         nodes = node_reports(self._ads.statuses())
-        return status_report(configuration, nodes, self._troubles(), self._identities())
+        report = status_report(configuration, nodes, self._troubles(), self._identities())
+        backends = tuple(self._backends())
+        counts = model_counts(self._live.current, backends)
+        return replace(report, models=counts, backends=tuple(map(backend_report, backends)))
 
     def _identities(self) -> IdentitiesReport:
         stored = self._stored.distribution.snapshot

@@ -54,6 +54,7 @@ class CallerSpec:
     tenant: str = ""
     subject: str = ""
     plan: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,8 @@ class QuotaOperations:
     def _message(self, caller: CallerSpec) -> quotas_pb.Caller:
         """The caller as it is counted: with the consumer's own plan and tenant, in the characters of identities."""
         whole = self._whole(caller)
-        parts = {"consumer": whole.consumer, "tenant": whole.tenant, "subject": whole.subject, "plan": whole.plan}
         try:
-            return quotas_pb.Caller(**{name: identity_part(text) for name, text in parts.items() if text})
+            return quotas_pb.Caller(**{name: identity_part(text) for name, text in vars(whole).items() if text})
         except UnusablePart as error:
             raise BadRequest(f"caller: a name {error}") from error
 

@@ -102,6 +102,29 @@ class IdentitiesReport:
 
 
 @dataclass(frozen=True)
+class BackendReport:
+    """An upstream that is asked which models it has: since when it stands so, why, and how many are there of it."""
+
+    upstream: str
+    provider: str
+    state: str
+    since: float
+    reason: str = ""
+    models: int = 0
+    answered: float | None = None
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class ModelCounts:
+    """How many language models there are."""
+
+    written: int = 0
+    discovered: int = 0
+    withdrawn: int = 0
+
+
+@dataclass(frozen=True)
 class StatusReport:
     """Everything at once; `problems` is empty where all is as it should be."""
 
@@ -109,6 +132,8 @@ class StatusReport:
     nodes: tuple[NodeReport, ...]
     problems: tuple[str, ...] = ()
     identities: IdentitiesReport | None = None
+    models: ModelCounts | None = None
+    backends: tuple[BackendReport, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -192,6 +217,7 @@ class WiringReport:
     tls_authority: str = ""
     oauth: str = ""
     usage: str = ""
+    translator: str = ""
 
 
 @dataclass(frozen=True)
@@ -203,6 +229,7 @@ class Running:
     wiring: WiringReport
     nodes: tuple[NodeReport, ...] = ()
     key_sets: Mapping[str, str] = field(default_factory=dict)  # public keys of issuers, as they were fetched
+    models: Mapping[str, str] = field(default_factory=dict)  # those that upstreams list, as they were found
 
 
 class Operations(Protocol):

@@ -13,6 +13,7 @@ from control_plane.keys.stored import StoredIdentities
 from service_kit.api_keys import RandomBytes
 from service_kit.clock import Clock
 from service_kit.gateway_tokens import Holder, Terms, minted, signing
+from service_kit.identity_part import models_part
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ def _of_declared(key: ir.ApiKey) -> Holder:
         roles=key.roles,
         expires=key.expires or 0,
         anywhere=not key.allow_ips,
+        models=_models(key.models),
     )
 
 
@@ -147,4 +149,9 @@ def _of_stored(key: StoredKey) -> Holder:
         roles=tuple(spec.roles),
         expires=spec.expires or 0,
         anywhere=not spec.allow_ips,
+        models=_models(spec.models or None),
     )
+
+
+def _models(patterns: Sequence[str] | None) -> str | None:
+    return None if patterns is None else models_part(patterns)

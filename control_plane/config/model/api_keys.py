@@ -9,9 +9,11 @@ from control_plane.config.model.base import Model, Unique
 from control_plane.config.model.secrets import SECRET_CURE
 from control_plane.config.values.base import Mistake
 from control_plane.config.values.keys import CookieName, DeclaredKeyHash, DeclaredKeyId, Moment, ParameterName
+from control_plane.config.values.models import ModelPattern
 from control_plane.config.values.network import Network
 from control_plane.config.values.text import HeaderName, Name, Word
 from service_kit.api_keys import SHORTEST_PEPPER
+from service_kit.identity_part import UnusablePart, models_part
 
 SQLITE_URL: Final = re.compile(r"sqlite:///[^?#]*[^/?#]")
 POSTGRESQL_URL: Final = re.compile(r"postgresql://\S+")
@@ -79,4 +81,17 @@ class DeclaredKey(Model):
     allow_ips: Annotated[tuple[Network, ...], Unique] = Field(
         (), description="whence it may be used; without it, anywhere"
     )
+    models: Annotated[tuple[ModelPattern, ...], Unique] | None = Field(
+        None, description="of the models of its plan those that it may call, by names or patterns; without it, all"
+    )
     expires: Moment | None = Field(None, description="a day or a time at which it ends; without it, never")
+
+    @model_validator(mode="after")
+    def _models_fit(self) -> Self:
+        """They travel with each call of the key's holder."""
+        try:
+            models_part(self.models or ())
+        except UnusablePart as error:
+            cure = "write patterns such as `llama3.1:*`, or give it a plan with these models"
+            raise Mistake(f"the list {error}", cure, at=("models",)) from error
+        return self

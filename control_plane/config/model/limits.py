@@ -7,11 +7,12 @@ from pydantic import Field, Tag, model_validator
 from control_plane.config.model.api_keys import DeclaredKey
 from control_plane.config.model.base import LIST, WORD, WORDS_OR_LIST, Model, Named, Some, Unique, shapes
 from control_plane.config.values.base import Mistake
+from control_plane.config.values.models import ModelPattern
 from control_plane.config.values.quantities import BILLION, Amount, Between, Rate
 from control_plane.config.values.text import Name, Word
 from service_kit.contract import USAGE_USD
 
-Dimension = Literal["subject", "tenant", "consumer", "ip", "route", "plan"]
+Dimension = Literal["subject", "tenant", "consumer", "ip", "route", "plan", "model"]
 Per = Annotated[
     Annotated[Dimension, Tag(WORD)] | Annotated[tuple[Dimension, ...], Some, Unique, Tag(LIST)],
     WORDS_OR_LIST,
@@ -61,6 +62,8 @@ class Limit(Model):
     @model_validator(mode="after")
     def _kept_by_one_envoy(self) -> Self:
         if self.scope == "instance":
+            if "model" in ((self.per,) if isinstance(self.per, str) else self.per):
+                raise Mistake("an Envoy by itself counts no models apart", "drop it, or `scope`", at=("per",))
             if self.requests is None:
                 raise Mistake(f"an Envoy by itself counts no {UNITS[self.unit]}", "drop it", at=("scope",))
             if "on_store_failure" in self.model_fields_set:
@@ -138,6 +141,9 @@ class Plan(Model):
 
     limits: Limits = Field((), description="limits on everything such a consumer calls, or `unlimited`")
     quotas: Quotas = Field((), description="quotas of everything such a consumer calls, or `unlimited`")
+    models: Annotated[tuple[ModelPattern, ...], Unique] | None = Field(
+        None, description="the models it may call, by names or patterns; without it all, of an empty list none"
+    )
 
 
 class Consumer(Named):

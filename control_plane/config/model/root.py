@@ -9,6 +9,7 @@ from control_plane.config.model.identity import Auth, Identity
 from control_plane.config.model.ledger import Ledger
 from control_plane.config.model.limits import Consumer, Plan, Tenant
 from control_plane.config.model.listeners import Listener
+from control_plane.config.model.llm import Discovery, LanguageModel, Llm
 from control_plane.config.model.routes import Route
 from control_plane.config.model.secrets import AdminSecret
 from control_plane.config.model.upstreams import Upstream
@@ -48,3 +49,6 @@ class Config(Model):
     ledger: Ledger | None = Field(None, description="what was used, kept in SQL, and read by who used it")
     upstreams: dict[Name, Upstream] = Field({}, description="services behind the gateway, by name")
     routes: tuple[Route, ...] = Field((), description="which requests go where; their order does not matter")
+    llm: Llm = Field(Llm(), description="the endpoints of language models; there are some where there are models")
+    models: tuple[LanguageModel, ...] = Field((), description="language models, and who answers for them")
+    discovery: Discovery | None = Field(None, description="models that upstreams list; without it, only `models`")

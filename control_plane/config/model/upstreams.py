@@ -12,6 +12,7 @@ from control_plane.config.values.base import Mistake, scalar
 from control_plane.config.values.kubernetes import Label, ServicePort
 from control_plane.config.values.network import DEFAULT_PORTS, HOST_PATTERN, UpstreamAddress, UpstreamUrl, host
 from control_plane.config.values.paths import AbsolutePath
+from control_plane.config.values.providers import ProviderWord
 from control_plane.config.values.quantities import Between, Percent, Seconds
 from control_plane.config.values.text import HEADER_PATTERN, HeaderName, Text
 
@@ -174,7 +175,9 @@ class Upstream(Model):
     kubernetes: KubernetesService | None = Field(
         None, description="instead of `url` and `endpoints`: the pods of a Service, followed as they come and go"
     )
-    api: Literal["ollama"] | None = Field(None, description="`ollama`: its health is asked at /api/version")
+    api: ProviderWord | None = Field(
+        None, description="whose API it speaks, for `models`; `ollama` and `ollama-native` tell health at /api/version"
+    )
     protocol: Literal["http1", "http2"] = Field("http1", description="`http2` for gRPC and other HTTP/2 services")
     tls: UpstreamTls = Field(UpstreamTls(), description="of https endpoints")
     host_header: HostHeader | None = Field(

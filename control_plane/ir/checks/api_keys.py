@@ -7,6 +7,7 @@ from control_plane.config import model as config
 from control_plane.config.errors import Path, Problem
 from control_plane.ir.checks.headers import OF_THE_CONNECTION, is_ours
 from control_plane.ir.ledger import reading_usage
+from control_plane.ir.llm.endpoints import has_models
 from control_plane.ir.rules import accepted
 from service_kit.contract import CREDENTIAL_API_KEY
 
@@ -30,7 +31,8 @@ def accepts_api_keys(source: config.Config) -> bool:
     """Whether some route does, the endpoint that gives tokens for them, or that of usage."""
     if source.identity.tokens is not None or CREDENTIAL_API_KEY in reading_usage(source):
         return True
-    return any(CREDENTIAL_API_KEY in (accepted(route, source) or ()) for route in source.routes)
+    asking = (*source.routes, *((source.llm,) if has_models(source) else ()))
+    return any(CREDENTIAL_API_KEY in (accepted(item, source) or ()) for item in asking)
 
 
 def taken_away(route: config.Route, source: config.Config, path: Path) -> Iterator[Problem]:

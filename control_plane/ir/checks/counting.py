@@ -22,10 +22,27 @@ def counting_problems(source: config.Config, callers: Counted, route: config.Rou
             yield Problem(
                 (*path, "limits", index, "tokens"), "the route counts no tokens", "write `tokens`, or drop it"
             )
+        if ir.Dimension.MODEL in dimensions(limit):
+            yield Problem((*path, "limits", index, "per"), "calls of a route name no model", "count by something else")
     yield from _usage_problems(source, route, path)
     yield from _cost_problems(source, callers, route, path)
     if accepted(route, source) == ():
         yield from _public_problems(route, path)
+
+
+def model_limit_problems(source: config.Config, limits: Iterable[config.Limit], path: Path) -> Iterator[Problem]:
+    """What keeps calls of models from being counted as written."""
+    limits = tuple(limits)
+    yield from repeated_limits(limits, path)
+    public = accepted(source.llm, source) == ()
+    for index, limit in enumerate(limits):
+        counted = dimensions(limit)
+        if ir.Dimension.ROUTE in counted:
+            yield Problem((*path, index, "per"), "models are called on several routes", "write `per: model`")
+        if public and (unknown := IDENTITY_DIMENSIONS & counted):
+            names = ", ".join(sorted(dimension.value for dimension in unknown))
+            message = f"public calls of models know no {names} to count by"
+            yield Problem((*path, index), message, "write `per: ip` or `per: model`")
 
 
 def _usage_problems(source: config.Config, route: config.Route, path: Path) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from service_kit.contract import CREDENTIAL_ANONYMOUS
 NO_CLIENT_CA = "name the authorities that sign them as `client_ca` in the `tls` of a listener"
 
 
-def demand_problems(source: config.Config, route: config.Route, path: Path) -> Iterator[Problem]:
+def demand_problems(source: config.Config, route: config.Route | config.Llm, path: Path) -> Iterator[Problem]:
     """What keeps a route's demands from being enforced, or reported, as written."""
     accept, require = accepted(route, source), route.require
     if not accept:

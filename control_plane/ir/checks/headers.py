@@ -26,7 +26,7 @@ def header_problems(route: config.Route, path: Path) -> Iterator[Problem]:
     yield from _header_problems(route.match, (*path, "match", "headers"))
     yield from _query_problems(route.match, (*path, "match", "query"))
     yield from _request_problems(route.request_headers, (*path, "request_headers"))
-    yield from _response_problems(route.response_headers, (*path, "response_headers"))
+    yield from response_problems(route.response_headers, (*path, "response_headers"))
 
 
 def _header_problems(match: config.Match, path: Path) -> Iterator[Problem]:
@@ -75,7 +75,8 @@ def _request_problems(changes: config.HeaderChanges, path: Path) -> Iterator[Pro
             yield _cannot(path, place, name, "choose another name")
 
 
-def _response_problems(changes: config.HeaderChanges, path: Path) -> Iterator[Problem]:
+def response_problems(changes: config.HeaderChanges, path: Path) -> Iterator[Problem]:
+    """What a route says about headers of answers that it could not keep."""
     for place, name in _changed(changes):
         if name in OF_THE_CONNECTION | {"server"} or is_ours(name):
             yield _cannot(path, place, name, "drop it: the gateway writes its own")

@@ -8,6 +8,7 @@ from control_plane.config.errors import Path, Problem
 from control_plane.ir.checks.routes import RESERVED_PATHS
 from control_plane.ir.checks.tokens import is_meant_for
 from control_plane.ir.ledger import reading_usage
+from control_plane.ir.llm.endpoints import paths
 from control_plane.ir.model import PathKind
 from control_plane.ir.routes import path_match
 from service_kit.gateway_tokens import PATHS
@@ -25,7 +26,7 @@ def ledger_problems(source: config.Config) -> Iterator[Problem]:
             at, "nobody knows whose usage is asked for: `defaults.auth` names no credential",
             "write `defaults: {auth: [...]}`; routes may say otherwise", at_key=True,
         )  # fmt: skip
-    if source.ledger.usage_path in {*RESERVED_PATHS, *PATHS}:
+    if source.ledger.usage_path in {*RESERVED_PATHS, *PATHS, *paths(source)}:
         yield Problem(USAGE_PATH, "something else of the gateway is answered there", "choose another path")
 
 

@@ -10,6 +10,8 @@ from control_plane.config import model as config
 from control_plane.config.errors import Path, Problem, did_you_mean
 from control_plane.ir.checks.api_keys import declared_keys
 from control_plane.ir.limits import METERED, Owner, limit_of, owners, quota_of
+from control_plane.ir.llm.catalogue import prices_of_models
+from control_plane.ir.llm.endpoints import has_models
 from control_plane.ir.rules import accepted
 from service_kit.contract import USAGE_TOKENS, USAGE_USD, USAGES
 
@@ -119,13 +121,19 @@ def _is_kept_here(limit: config.Limit) -> bool:
 def _uncounted(source: config.Config, known: Iterable[Owner]) -> Iterator[Problem]:
     """Rules for what no call ever counts as."""
     named = [(owner, index, quota) for owner in known for index, quota in enumerate(owner.quotas)]
-    usages = {route.usage for route in source.routes if route.usage is not None} if named else set()
+    usages = _usages(source) if named else frozenset()
     for owner, index, quota in named:
         if quota.usage not in usages and quota.usage not in USAGES:
             cure = did_you_mean(quota.usage, (*usages, *USAGES)) or "write it as `usage` of a route"
             path = (*owner.path, "quotas", index, "usage")
             yield Problem(path, f"no route counts as {quota.usage!r}", cure)
     yield from _unmetered(source, known, named)
+
+
+def _usages(source: config.Config) -> frozenset[str]:
+    """What calls count as."""
+    of_models = source.llm.usage if has_models(source) else None
+    return frozenset(usage for usage in (of_models, *(route.usage for route in source.routes)) if usage is not None)
 
 
 def _unmetered(
@@ -144,14 +152,17 @@ def _unmetered(
     ]
     if not rules:
         return
-    metered = [route.tokens for route in source.routes if route.tokens and is_counted(route, source)]
-    priced = any(tokens.price is not None and (tokens.price.input or tokens.price.output) for tokens in metered)
+    metered = [route.tokens.price for route in source.routes if route.tokens and is_counted(route, source)]
+    if has_models(source) and accepted(source.llm, source):
+        metered += [None, *prices_of_models(source)]
+    priced = any(price is not None and (price.input or price.output) for price in metered)
     for path, usage in rules:
         if not metered:
-            cure = "write `tokens` at a route whose `auth` is not none, or drop the rule"
+            cure = "write `tokens` at a route whose `auth` is not none, or `models`, or drop the rule"
             yield Problem(path, "no route counts the tokens of its callers", cure)
         elif usage == USAGE_USD and not priced:
-            yield Problem(path, "tokens of no route cost anything", "write a `price` in the `tokens` of a route")
+            cure = "write a `price` in the `tokens` of a route, or at a model"
+            yield Problem(path, "tokens of no route cost anything", cure)
 
 
 def is_counted(route: config.Route, source: config.Config) -> bool:

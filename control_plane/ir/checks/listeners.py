@@ -5,13 +5,15 @@ from ipaddress import ip_address
 
 from control_plane.config import model as config
 from control_plane.config.errors import Problem
+from control_plane.ir.llm.endpoints import has_models
 from service_kit.endpoint import TcpEndpoint
 
 
 def listener_problems(source: config.Config) -> Iterator[Problem]:
     """What keeps listeners from being opened as written."""
     yield from _repeated_addresses(source)
-    if source.routes and all(listener.https_redirect is not None for listener in source.listeners.values()):
+    served = bool(source.routes) or has_models(source)
+    if served and all(listener.https_redirect is not None for listener in source.listeners.values()):
         yield Problem(
             ("listeners",), "every listener redirects, so no route is served", "add one with `tls`", at_key=True
         )

@@ -7,6 +7,7 @@ from control_plane.config.errors import Path, Problem
 from control_plane.ir import model as ir
 from control_plane.ir.identity import api_keys
 from control_plane.ir.limits import dimensions, owners
+from control_plane.ir.llm.endpoints import has_models
 from control_plane.ir.rules import accepted
 
 OTHERWISE = "write `enforce: service`"
@@ -61,6 +62,10 @@ def _counting_consumers(source: config.Config) -> Iterator[str]:
     for route in source.routes:
         if "jwt" in (accepted(route, source) or ()) and _by_consumer(config.listed(route.limits)):
             yield f"route {route.name!r}"
+    if has_models(source) and "jwt" in (accepted(source.llm, source) or ()):
+        limits = (*source.llm.limits, *(limit for model in source.models for limit in model.limits))
+        if _by_consumer(limits):
+            yield "a limit of models"
 
 
 def _by_consumer(rules: Iterable[config.Limit | config.Quota]) -> bool:

@@ -31,7 +31,7 @@ def route_problems(source: config.Config, route: config.Route, path: Path) -> It
         yield Problem((*path, "match", "methods"), "a WebSocket begins with GET", "add GET or drop `websocket`")
     if route.websocket and "body_limit" in route.model_fields_set:
         yield Problem((*path, "body_limit"), "what crosses a WebSocket is not counted", "drop it, or `websocket`")
-    yield from _auth_problems(source, route, path)
+    yield from auth_problems(source, route, path, "the route has")
 
 
 def _unknown_upstreams(source: config.Config, route: config.Route, path: Path) -> Iterator[Problem]:
@@ -48,12 +48,15 @@ def _unknown_upstreams(source: config.Config, route: config.Route, path: Path) -
             yield Problem((*path, *place), f"there is no upstream {name!r}", cure)
 
 
-def _auth_problems(source: config.Config, route: config.Route, path: Path) -> Iterator[Problem]:
+def auth_problems(
+    source: config.Config, route: config.Route | config.Llm, path: Path, who_has: str
+) -> Iterator[Problem]:
+    """Credentials that nobody has configured, and demands that nobody could meet; `who_has` begins a sentence."""
     accept = accepted(route, source)
     if accept is None:
-        yield Problem(
-            path, "the route has no `auth`, and there is no `defaults.auth`", "write the credentials, or `auth: none`"
-        )
+        cure = "write the credentials, or `auth: none`"
+        cure = cure if isinstance(route, config.Route) else f"{cure}, in `llm`"
+        yield Problem(path, f"{who_has} no `auth`, and there is no `defaults.auth`", cure)
         return
     known = {
         "jwt": bool(source.identity.jwt) or source.identity.tokens is not None,

@@ -49,10 +49,17 @@ def endpoint_problems(source: config.Config, route: config.Route, path: Path) ->
 
 def is_meant_for(match: PathMatch, endpoint: str) -> bool:
     """Whether it takes the endpoint; what begins with a variable, or takes everything, is not meant for it."""
+    if match.kind is not PathKind.REGEX and match.segments[:1] in ((), (None,)):
+        return False
+    return takes(match, endpoint)
+
+
+def takes(match: PathMatch, endpoint: str) -> bool:
+    """Whether the endpoint's path is one of those that it matches."""
     if match.kind is PathKind.REGEX:
         return re2.fullmatch(match.text, endpoint) is not None
     segments, asked = match.segments, tuple(endpoint.split("/")[1:])
-    if not segments or segments[0] is None or len(segments) > len(asked):
+    if len(segments) > len(asked):
         return False
     whole = match.kind is PathKind.PREFIX or len(segments) == len(asked)
     return whole and all(own in {None, other} for own, other in zip(segments, asked, strict=False))

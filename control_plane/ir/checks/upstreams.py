@@ -8,6 +8,7 @@ from typing import Final
 from control_plane.config import model as config
 from control_plane.config.errors import Path, Problem
 from control_plane.ir.checks.headers import INTERNAL
+from control_plane.ir.upstreams import tells_health
 
 # Headers that say where a message begins and ends or to whom it goes, and those that the gateway sets itself.
 NOT_FOR_CREDENTIALS: Final = re.compile(
@@ -59,7 +60,7 @@ def _health_problems(upstream: config.Upstream, path: Path) -> Iterator[Problem]
         return
     if check.grpc and upstream.protocol != "http2":
         yield Problem((*path, "health_check", "grpc"), "gRPC needs HTTP/2", "add `protocol: http2` to the upstream")
-    if check.path is not None or check.grpc or upstream.api is not None:
+    if check.path is not None or check.grpc or tells_health(upstream):
         return
     for key in ("host", "statuses"):
         if key in check.model_fields_set:

@@ -12,6 +12,8 @@ from control_plane.ir.checks.identity import identity_problems
 from control_plane.ir.checks.ledger import ledger_problems, usage_problems
 from control_plane.ir.checks.limits import plan_problems
 from control_plane.ir.checks.listeners import listener_problems
+from control_plane.ir.checks.llm import llm_problems
+from control_plane.ir.checks.llm_endpoints import endpoint_of_models_problems
 from control_plane.ir.checks.metering import metering_problems
 from control_plane.ir.checks.native import native_problems
 from control_plane.ir.checks.routes import route_problems
@@ -40,6 +42,7 @@ def general_problems(source: config.Config, files: Mapping[str, bytes]) -> Itera
     yield from mtls_problems(source)
     yield from token_problems(source)
     yield from ledger_problems(source)
+    yield from llm_problems(source)
     yield from reserved_problems(source)
     yield from upstream_problems(source)
 
@@ -52,6 +55,7 @@ def problems_of_route(source: config.Config, callers: Counted, route: config.Rou
     yield from demand_problems(source, route, path)
     yield from endpoint_problems(source, route, path)
     yield from usage_problems(source, route, path)
+    yield from endpoint_of_models_problems(source, route, path)
     yield from shaping_problems(route, path)
     yield from counting_problems(source, callers, route, path)
     yield from cache_problems(source, route, path)

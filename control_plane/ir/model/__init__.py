@@ -39,6 +39,16 @@ from control_plane.ir.model.listeners import (
     Listener,
     ListenerTls,
 )
+from control_plane.ir.model.llm import (
+    NOBODY,
+    Asked,
+    Dialect,
+    ListedModel,
+    Llm,
+    ModelCall,
+    Target,
+    Variant,
+)
 from control_plane.ir.model.metering import (
     Api,
     Metering,
@@ -88,12 +98,14 @@ from control_plane.ir.model.upstreams import (
 )
 
 __all__ = [
+    "NOBODY",
     "NO_CHANGES",
     "AdaptiveConcurrency",
     "Address",
     "Api",
     "ApiKey",
     "ApiKeys",
+    "Asked",
     "Balancing",
     "Bandwidth",
     "BearerToken",
@@ -107,6 +119,7 @@ __all__ = [
     "Credential",
     "Demand",
     "Destination",
+    "Dialect",
     "Dimension",
     "DirectResponse",
     "Fault",
@@ -121,11 +134,14 @@ __all__ = [
     "KubernetesService",
     "Ledger",
     "Limit",
+    "ListedModel",
     "Listener",
     "ListenerTls",
+    "Llm",
     "Metering",
     "Mirror",
     "Mode",
+    "ModelCall",
     "Mtls",
     "MtlsClient",
     "Native",
@@ -143,6 +159,7 @@ __all__ = [
     "Route",
     "Secret",
     "StoreFailure",
+    "Target",
     "TcpCheck",
     "Tenant",
     "TestKind",
@@ -151,5 +168,6 @@ __all__ = [
     "Unit",
     "Upstream",
     "UpstreamTls",
+    "Variant",
     "is_ip_address",
 ]

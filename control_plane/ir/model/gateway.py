@@ -6,6 +6,7 @@ from control_plane.ir.model.identity import ApiKey, ApiKeys, BearerToken, Consum
 from control_plane.ir.model.ledger import Ledger
 from control_plane.ir.model.limits import Plan, Tenant
 from control_plane.ir.model.listeners import Listener
+from control_plane.ir.model.llm import Llm
 from control_plane.ir.model.routes import Route
 from control_plane.ir.model.upstreams import Upstream
 
@@ -31,5 +32,7 @@ class Gateway:
     tokens: Tokens | None = None
     # None where consumers do not read their usage.
     ledger: Ledger | None = None
+    # None where there are no models.
+    llm: Llm | None = None
     # The authorities of this system, as PEM; empty where no upstream is verified by them.
     system_ca: str = ""

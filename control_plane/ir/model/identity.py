@@ -154,6 +154,8 @@ class ApiKey:
     plan: str | None
     allow_ips: tuple[str, ...]
     expires: int | None
+    # Patterns of the language models that it may call; None: all that its plan may.
+    models: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

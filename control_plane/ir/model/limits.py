@@ -13,6 +13,7 @@ class Dimension(Enum):
     IP = "ip"
     ROUTE = "route"
     PLAN = "plan"
+    MODEL = "model"
 
 
 class Unit(Enum):

@@ -26,5 +26,7 @@ class Metering:
     output_price: int = 0
     # By which name the upstream takes the length of an answer; empty: by any that the client uses.
     upstream_takes: str = "max_tokens"
+    # And by which where it takes either, and the client names none.
+    unnamed_as: str = "max_tokens"
     # Whether a stream is asked to tell its usage.
     request_usage: bool = True

@@ -5,6 +5,7 @@ from enum import Enum
 
 from control_plane.ir.model.identity import Demand, Native
 from control_plane.ir.model.limits import Limit
+from control_plane.ir.model.llm import Asked, ModelCall
 from control_plane.ir.model.metering import Metering
 from control_plane.ir.model.shaping import AdaptiveConcurrency, Bandwidth, Cors, Fault
 
@@ -129,6 +130,8 @@ class Forward:
     destinations: tuple[Destination, ...]
     timeouts: Timeouts
     rewrite: Rewrite = Rewrite()
+    # Who is asked, group after group, when the destinations fail before the first byte of an answer.
+    fallback: tuple[tuple[Destination, ...], ...] = ()
     mirror: Mirror | None = None
     retries: Retries | None = None
     websocket: bool = False
@@ -199,10 +202,19 @@ class Route:
     # Whether a call takes something that its end gives back or corrects: it is metered, or calls under way are counted.
     holds: bool = False
     cost: int = 1
+    # As what the limiter and the ledger know it, with others; empty: by its name.
+    counted_as: str = ""
     # What a call counts as, beside "requests"; empty: nothing else.
     usage: str = ""
     # None: nobody counts its tokens.
     tokens: Metering | None = None
+    # What the body must name; None: the body is not asked.
+    asked: Asked | None = None
+    # Whose plan a caller must have for the route to take the request, which Envoy chooses anew when it knows. None:
+    # any. An empty one takes whom no other of its group does, and everybody before it is known who calls.
+    of_plans: tuple[str, ...] | None = None
+    # None: no call of a language model.
+    model: ModelCall | None = None
     request_headers: HeaderChanges = NO_CHANGES
     response_headers: HeaderChanges = NO_CHANGES
     # A JSON object that is merged into the request's; empty text: the body passes untouched.
@@ -212,6 +224,11 @@ class Route:
     fault: Fault | None = None
     adaptive_concurrency: AdaptiveConcurrency | None = None
     cached: bool = False
+
+    @property
+    def known_as(self) -> str:
+        """Its name to the limiter and the ledger: the routes of a model are one to them."""
+        return self.counted_as or self.name
 
     @property
     def forward(self) -> Forward | None:

@@ -150,6 +150,10 @@ class Upstream:
     cached: bool = False
     # Whether a route sends it copies.
     mirrors: bool = False
+    # The provider that it is of, whose API it speaks: the word of the configuration; empty: none.
+    api: str = ""
+    # Whether models are called there by another host than the client's, of which it is not told.
+    hides_host: bool = False
     # Who tells the endpoints, where the configuration does not.
     kubernetes: KubernetesService | None = None
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from control_plane.ir import overlap
-from control_plane.ir.model import Condition, PathKind, PathMatch, TestKind
+from control_plane.ir.model import Asked, Condition, PathKind, PathMatch, TestKind
 from control_plane.ir.overlap import indistinct
 from tests.support.representation import a_route
 
@@ -28,6 +28,10 @@ def header(kind: TestKind, value: str = "", name: str = "k") -> dict[str, Any]:
     return {"headers": (Condition(name, kind, value),)}
 
 
+def asking(*names: str, unnamed: bool = False) -> dict[str, Any]:
+    return {"asked": Asked(names, unnamed=unnamed)}
+
+
 @pytest.mark.parametrize(
     ("first", "second", "clash"),
     [
@@ -36,6 +40,16 @@ def header(kind: TestKind, value: str = "", name: str = "k") -> dict[str, Any]:
         pytest.param({"methods": ("GET",)}, {}, False, id="a-method-and-all"),
         pytest.param({"methods": ("GET", "POST")}, {"methods": ("POST", "PUT")}, True, id="a-method-in-both"),
         pytest.param({"methods": ("GET",)}, {"methods": ("POST",)}, False, id="other-methods"),
+        pytest.param(asking("a"), asking("b"), False, id="other-models"),
+        pytest.param(asking("a", "b"), asking("b"), True, id="a-model-in-both"),
+        pytest.param(asking("a", unnamed=True), asking("b", unnamed=True), True, id="no-model-in-both"),
+        pytest.param(asking("a"), asking(unnamed=True), False, id="a-model-and-none"),
+        pytest.param(asking("a"), asking(), False, id="a-model-and-any"),
+        pytest.param(asking(), asking(), True, id="any-model-twice"),
+        pytest.param({"of_plans": ("a",)}, {"of_plans": ("b",)}, False, id="other-plans"),
+        pytest.param({"of_plans": ("a", "b")}, {"of_plans": ("b",)}, True, id="a-plan-in-both"),
+        pytest.param({"of_plans": ("a",)}, {"of_plans": ()}, False, id="a-plan-and-the-rest"),
+        pytest.param({"of_plans": ("a",)}, asking("a"), True, id="a-plan-and-a-model"),
         pytest.param({"hosts": ("x.com",)}, {}, False, id="a-host-and-all"),
         pytest.param({"hosts": ("x.com", "y.com")}, {"hosts": ("y.com",)}, True, id="a-host-in-both"),
         pytest.param({"hosts": ("a.x.com",)}, {"hosts": ("*.x.com",)}, False, id="a-host-and-its-wildcard"),

@@ -11,6 +11,7 @@ from control_plane.ir.model import Gateway
 from control_plane.ir.part import Changed, changed, named_upstreams, part
 from control_plane.xds.names import ROUTES, ROUTES_TYPE
 from tests.support.compiled import IDENTITY, WIRING, compiled, config, route
+from tests.support.models import model, with_models
 
 BEFORE = config(
     listeners={"public": {"address": "127.0.0.1:8800"}, "inner": {"address": "127.0.0.1:8802"}},
@@ -128,3 +129,66 @@ def test_every_part_can_be_published_by_itself(name: str) -> None:
     envoy, _ = pipeline.snapshots(alone, WIRING)  # refuses what is inconsistent
 
     assert name.encode() in envoy.of(ROUTES_TYPE)[ROUTES].body
+
+
+MODELS = with_models(
+    model("a", fallback=[{"upstream": "hosted"}], apis=["chat"]),
+    model("b", "native", apis=["chat"]),
+    llm={"ollama": False},
+)
+
+
+def of_models(edit: Edit | None = None) -> Gateway:
+    content = deepcopy(MODELS)
+    if edit is not None:
+        edit(content)
+    return compiled(content).gateway
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        pytest.param(
+            lambda it: it["models"][0].update(max_tokens=5), Changed(routes=frozenset({"chat:a"})), id="a model"
+        ),
+        pytest.param(
+            lambda it: it["models"].pop(1),
+            Changed(routes=frozenset({"chat:b", "card:b", "models:", "metadata:"})),
+            id="a model is gone",
+        ),
+        pytest.param(
+            lambda it: it["upstreams"]["hosted"].update(url="http://api.example.com/v2"),
+            Changed(upstreams=frozenset({"hosted"})),
+            id="the path of an upstream that is reached by a way of its own",
+        ),
+        pytest.param(
+            lambda it: it["models"][0]["fallback"].append({"upstream": "native"}),
+            Changed(routes=frozenset({"chat:a"})),
+            id="a further way",
+        ),
+    ],
+)
+def test_what_an_edit_of_models_touches(edit: Edit, expected: Changed) -> None:
+    assert changed(of_models(edit), of_models()) == expected
+
+
+def test_a_part_with_a_model_has_its_ways_and_the_last_route_of_its_group() -> None:
+    found = part(of_models(), frozenset({"chat:a"}), frozenset())
+
+    assert [item.name for item in found.routes] == ["chat:a", "chat:"]
+    assert [item.name for item in found.upstreams] == ["hosted", "local"]
+    assert found.llm is not None
+    assert [item.name for item in found.llm.variants] == ["llm:hosted:a~openai~failover", "llm:local:a~openai~failover"]
+
+
+def test_a_part_with_an_upstream_has_the_ways_to_it() -> None:
+    llm = part(of_models(), frozenset(), frozenset({"native"})).llm
+
+    assert llm is not None
+    assert [item.name for item in llm.variants] == ["llm:native:b~openai"]
+
+
+def test_upstreams_of_a_model_are_those_that_its_ways_lead_to() -> None:
+    routes = {item.name: item for item in of_models().routes}
+
+    assert named_upstreams(routes["chat:a"]) == {"local", "hosted"}

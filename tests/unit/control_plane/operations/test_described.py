@@ -205,3 +205,62 @@ def test_who_depends_on_what(address, uses, where) -> None:
     found = elements(content)[address]
 
     assert (found.uses, found.where) == (uses, where)
+
+
+BACKENDS = {name: {"url": "http://127.0.0.1:11434", "api": "ollama"} for name in ("ollama", "second", "third")}
+LLM = {"upstreams": BACKENDS, "llm": {"auth": "none"}}
+
+
+def model(**changes: Any) -> dict[str, Any]:
+    return config(models=[{"name": "smart", "upstream": "ollama", **changes}], **LLM)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(model(max_tokens=4096), model(), id="a written default"),
+        pytest.param(model(upstream=[{"name": "ollama"}]), model(), id="the only one of a list"),
+        pytest.param(model(aliases=["b", "a"]), model(aliases=["a", "b"]), id="aliases in another order"),
+        pytest.param(
+            model(upstream=[{"name": "ollama"}, {"name": "second", "weight": 2}]),
+            model(upstream=[{"name": "second", "weight": 2}, {"name": "ollama", "weight": 1}]),
+            id="weighted upstreams in another order",
+        ),
+    ],
+)
+def test_models_that_mean_the_same_read_the_same(one, other) -> None:
+    assert elements(one) == elements(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(model(price={"input": 1}), model(), id="price"),
+        pytest.param(
+            model(fallback=[{"upstream": "second"}, {"upstream": "third"}]),
+            model(fallback=[{"upstream": "third"}, {"upstream": "second"}]),
+            id="who is asked first",
+        ),
+        pytest.param(
+            model(upstream=[{"name": "ollama", "model": "x"}]), model(), id="what the only one of a list calls it"
+        ),
+        pytest.param({**model(), "llm": {"auth": "none", "timeout": "1s"}}, model(), id="the endpoints"),
+        pytest.param({**model(), "discovery": {"upstreams": ["ollama"]}}, model(), id="discovery"),
+        pytest.param(
+            {**model(), "discovery": {"upstreams": ["ollama", "second"]}},
+            {**model(), "discovery": {"upstreams": ["second", "ollama"]}},
+            id="who is asked first for models of the same name",
+        ),
+    ],
+)
+def test_models_that_differ_read_differently(one, other) -> None:
+    assert elements(one) != elements(other)
+
+
+def test_who_depends_on_which_upstream_for_a_model() -> None:
+    content = {**model(fallback=[{"upstream": "second"}], aliases=["best"]), "discovery": {"upstreams": ["ollama"]}}
+    found = elements(content)
+
+    assert found["models.smart"].uses == ("upstreams.ollama", "upstreams.second")
+    assert found["models.smart"].where == ("smart", "best")
+    assert found["discovery"].uses == ("upstreams.ollama",)

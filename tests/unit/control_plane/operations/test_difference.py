@@ -219,6 +219,19 @@ def test_which_listeners_are_replaced(listeners, drained) -> None:
     )
 
 
+def test_no_client_is_at_the_listeners_behind_translated_models() -> None:
+    email = {"url": "http://127.0.0.1:9001"}
+    gpu = {"url": "http://127.0.0.1:11434", "api": "ollama-native"}
+    model = {"name": "small", "upstream": "gpu"}
+    llm = {"defaults": {"auth": ["bearer"], "plan": "free"}, "upstreams": {"email": email, "gpu": gpu}}
+    old, new = (made(**llm, models=[{**model, "upstream_model": name}]) for name in ("one", "two"))
+
+    found = difference(old, new)
+
+    assert [item.change for item in found.resources if item.type == LISTENER_TYPE] == ["removed", "added"]
+    assert found.affected.drained == ()
+
+
 def node(name: str, *types: str, cluster: str = ENVOY_NODE_CLUSTER, group: str = "") -> NodeReport:
     return NodeReport(name, cluster, "delta", 0.0, converged=True, group=group, types=dict.fromkeys(types, HELD))
 

@@ -208,3 +208,39 @@ def test_what_does_not_hold_is_not_told(gateway: Gateway) -> None:
     assert "bodies" not in told["socket"]
     assert "plan free" not in told["public"]
     assert "requests a" not in told["said"]
+
+
+@pytest.fixture(scope="module")
+def of_models() -> Gateway:
+    return compiled(
+        config(
+            identity=IDENTITY,
+            defaults={"auth": ["bearer"]},
+            plans={"free": {}, "poor": {"models": ["open"]}, "none": {"models": []}},
+            upstreams={"gpu": {"url": "http://127.0.0.1:11434", "api": "openai"}},
+            models=[
+                {"name": "small", "upstream": "gpu", "refuse": ["top_k"], "fallback": ["open"]},
+                {"name": "open", "upstream": "gpu"},
+            ],
+        )
+    ).gateway
+
+
+@pytest.mark.parametrize("name", ["chat:small", "chat:open", "embeddings:small"])
+def test_what_is_said_of_calls_of_a_model_is_in_the_order_of_the_filters(of_models: Gateway, name: str) -> None:
+    chain = [item.name for item in http_filters(of_models, of_models.listeners[0])]
+    told = [item.filter for item in rules(of_models, name)]
+
+    assert told == sorted(told, key=chain.index)
+
+
+def test_who_may_call_a_model_and_who_answers(of_models: Gateway) -> None:
+    told = [item.rule for item in rules(of_models, "chat:small")]
+
+    assert told[4:8] == [
+        "one of the plans that may call the model: free",
+        "of API keys for some models alone those that name it",
+        "calls without top_k",
+        "calls whose tokens can be counted: answers of at most 4096 tokens",
+    ]
+    assert told[-1] == "goes to llm:gpu:small~openai~failover, then llm:gpu:open~openai~failover"

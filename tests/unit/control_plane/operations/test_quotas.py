@@ -88,6 +88,7 @@ def operations(limiter: Limiter, *stored: policy_pb.Consumer) -> QuotaOperations
         pytest.param({"subject": "al ice"}, {"subject": "al%20ice", "plan": "free"}, id="as-identities-are-written"),
         pytest.param({"tenant": "acme-inc"}, {"tenant": "acme-inc"}, id="tenant"),
         pytest.param({"plan": "pro"}, {"plan": "pro"}, id="plan"),
+        pytest.param({"plan": "pro", "model": "org/m:1"}, {"plan": "pro", "model": "org/m:1"}, id="model"),
     ],
 )
 async def test_who_is_meant(asked: dict[str, str], meant: dict[str, str]) -> None:

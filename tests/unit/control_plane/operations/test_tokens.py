@@ -152,3 +152,10 @@ async def test_a_gateway_without_tokens_mints_and_replaces_nothing(desk: Desk) -
     for work in (desk.mint("acme"), desk.operations.replace_signing_keys()):
         with pytest.raises(Conflict, match="issues no tokens"):
             await work
+
+
+async def test_a_token_is_for_the_models_of_its_key(desk: Desk) -> None:
+    made = await desk.stored.identities.create_key(KeySpec("acme", models=("mistral", "a*")), by="ops")
+
+    assert claims(await desk.mint(key=made.key.id))["models"] == ",a*,mistral,"
+    assert "models" not in claims(await desk.mint(key=DECLARED))
