@@ -19,6 +19,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2 as endpoint_pb
 from envoy.config.listener.v3 import listener_pb2 as listener_pb
 from envoy.config.route.v3 import route_pb2 as route_configuration_pb
 from envoy.extensions.access_loggers.file.v3 import file_pb2
+from envoy.extensions.bootstrap.internal_listener.v3 import internal_listener_pb2 as internal_listener_pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as http_connection_manager_pb,
 )
@@ -30,7 +31,10 @@ from control_plane.xds.packing import packed, serialized
 from control_plane.xds.references import visit_secret_references
 
 # As in the bootstraps that Envoy is started with.
-RUNTIME = {"re2.max_program_size.error_level": 4096}
+RUNTIME = {
+    "re2.max_program_size.error_level": 4096,
+    "envoy.reloadable_features.ext_proc_graceful_grpc_close": True,
+}
 # Bytes at the end of what Envoy says.
 LONGEST_SAID = 1 << 16
 TIMEOUT = 30.0  # seconds; half a second is usual at 2,000 routes
@@ -89,13 +93,17 @@ def static_bootstrap(snapshot: Snapshot, *, logs: bool = True) -> bootstrap_pb.B
     """The snapshot as a bootstrap in which nothing is left to discovery; without `logs` it writes none."""
     bootstrap = bootstrap_pb.Bootstrap()
     bootstrap.layered_runtime.layers.add(name="static").static_layer.update(RUNTIME)
+    internal = packed(internal_listener_pb.InternalListener())
+    bootstrap.bootstrap_extensions.add(name="envoy.bootstrap.internal_listener", typed_config=internal)
     static = bootstrap.static_resources
     for item in snapshot.of(names.SECRET_TYPE).values():
         static.secrets.append(secret_pb.Secret.FromString(item.body))
     for item in snapshot.of(names.CLUSTER_TYPE).values():
         static.clusters.append(_static_cluster(cluster_pb.Cluster.FromString(item.body), snapshot))
-    for item in snapshot.of(names.LISTENER_TYPE).values():
-        static.listeners.append(_static_listener(listener_pb.Listener.FromString(item.body), snapshot, logs=logs))
+    found = [listener_pb.Listener.FromString(item.body) for item in snapshot.of(names.LISTENER_TYPE).values()]
+    # Those with a port first.
+    for listener in sorted(found, key=lambda listener: listener.HasField("internal_listener")):
+        static.listeners.append(_static_listener(listener, snapshot, logs=logs))
     return bootstrap
 
 
@@ -110,6 +118,8 @@ def _static_cluster(cluster: cluster_pb.Cluster, snapshot: Snapshot) -> cluster_
 
 
 def _static_listener(listener: listener_pb.Listener, snapshot: Snapshot, *, logs: bool) -> listener_pb.Listener:
+    if listener.HasField("internal_listener"):
+        return listener  # its routes are in it
     for chain in listener.filter_chains:
         manager = http_connection_manager_pb.HttpConnectionManager()
         chain.filters[-1].typed_config.Unpack(manager)

@@ -25,6 +25,8 @@ class Cluster:
     discovered: bool
     speaks_http2: bool
     keeps_answers: bool
+    # The listeners of Envoy's own that its endpoints are.
+    inside: frozenset[str]
     secrets: frozenset[str]
 
 
@@ -56,8 +58,15 @@ def _cluster(item: Resource) -> Cluster:
         discovered=cluster.type == cluster_pb.Cluster.EDS,
         speaks_http2=options.explicit_http_config.HasField("http2_protocol_options"),
         keeps_answers=any(link.name == names.KEPT_ANSWERS for link in options.http_filters),
+        inside=frozenset(_inside(cluster)),
         secrets=frozenset(wanted),
     )
+
+
+def _inside(cluster: cluster_pb.Cluster) -> Iterator[str]:
+    for endpoint in (item.endpoint for group in cluster.load_assignment.endpoints for item in group.lb_endpoints):
+        if endpoint.address.HasField("envoy_internal_address"):
+            yield endpoint.address.envoy_internal_address.server_listener_name
 
 
 def cluster_faults(clusters: dict[str, Cluster], snapshot: Snapshot) -> Iterator[str]:

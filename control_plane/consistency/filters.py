@@ -43,10 +43,14 @@ PER_ROUTE_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     names.NATIVE_IDENTITY: (FILTER_CONFIG,),
     names.NATIVE_CREDENTIAL: (FILTER_CONFIG,),
     names.EXT_AUTHZ: (EXTENSIONS + "ext_authz.v3.ExtAuthzPerRoute",),
+    names.OF_PLANS: (FILTER_CONFIG,),
+    names.ANY_TYPE: (FILTER_CONFIG,),
     names.UNUSED_TOKENS: (FILTER_CONFIG,),
     names.JSON_TOKENS: (FILTER_CONFIG,),
     names.TOKEN_SPELLINGS: (FILTER_CONFIG,),
+    names.PARAMETERS: (EXTENSIONS + "lua.v3.LuaPerRoute",),
     names.PROFILE_GUARD: (EXTENSIONS + "rbac.v3.RBACPerRoute",),
+    names.MODEL_GUARD: (EXTENSIONS + "rbac.v3.RBACPerRoute",),
     names.TOKEN_GUARD: (EXTENSIONS + "rbac.v3.RBACPerRoute",),
     names.INSTANCE_LIMITS: (FILTER_CONFIG,),
     names.STREAM_ENDS: (EXTENSIONS + "ratelimit.v3.RateLimitPerRoute",),
@@ -55,9 +59,13 @@ PER_ROUTE_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     names.BODY_GUARD: (EXTENSIONS + "rbac.v3.RBACPerRoute",),
     names.FAULT: (EXTENSIONS + "fault.v3.HTTPFault",),
     names.STREAMED_TOKENS: (FILTER_CONFIG,),
+    names.EVENTS: (FILTER_CONFIG,),
+    names.LINES: (FILTER_CONFIG,),
     names.CACHE_EDGE: (FILTER_CONFIG,),
     names.CACHE: (FILTER_CONFIG,),
 }
+# What the last route of a group only turns on, for others to say what they do; on another route that would be nothing.
+TURNED_ON: Final = (names.PARAMETERS, names.MODEL_GUARD, names.STREAM_ENDS, names.BODY_REWRITE)
 INSTANCES: Final = (names.BODY_LIMIT, names.ADAPTIVE_CONCURRENCY, names.BANDWIDTH)
 # What every route must say something to: it is on for those that do not.
 NEVER_FORGOTTEN: Final = (names.IP_LIST, names.EXT_AUTHZ, names.PROFILE_GUARD)
@@ -73,9 +81,13 @@ SWITCHED: Final[Mapping[str, str]] = {
     names.NATIVE_GRANT: EXTENSIONS + "rbac.v3.RBAC",
     names.NATIVE_IDENTITY: EXTENSIONS + "header_mutation.v3.HeaderMutation",
     names.NATIVE_CREDENTIAL: EXTENSIONS + "header_mutation.v3.HeaderMutation",
+    names.OF_PLANS: EXTENSIONS + "set_filter_state.v3.Config",
+    names.ANY_TYPE: EXTENSIONS + "header_mutation.v3.HeaderMutation",
     names.UNUSED_TOKENS: EXTENSIONS + "set_metadata.v3.Config",
     names.JSON_TOKENS: EXTENSIONS + "json_to_metadata.v3.JsonToMetadata",
     names.TOKEN_SPELLINGS: EXTENSIONS + "lua.v3.Lua",
+    names.PARAMETERS: EXTENSIONS + "lua.v3.Lua",
+    names.MODEL_GUARD: EXTENSIONS + "rbac.v3.RBAC",
     names.TOKEN_GUARD: EXTENSIONS + "rbac.v3.RBAC",
     names.INSTANCE_LIMITS: TYPED_STRUCT,
     names.STREAM_ENDS: EXTENSIONS + "ratelimit.v3.RateLimit",
@@ -85,18 +97,22 @@ SWITCHED: Final[Mapping[str, str]] = {
     names.ADAPTIVE_CONCURRENCY: EXTENSIONS + "adaptive_concurrency.v3.AdaptiveConcurrency",
     names.BANDWIDTH: EXTENSIONS + "bandwidth_limit.v3.BandwidthLimit",
     names.STREAMED_TOKENS: EXTENSIONS + "sse_to_metadata.v3.SseToMetadata",
+    names.EVENTS: EXTENSIONS + "lua.v3.Lua",
+    names.LINES: EXTENSIONS + "lua.v3.Lua",
     names.CACHE_EDGE: EXTENSIONS + "lua.v3.Lua",
     names.CACHE: EXTENSIONS + "cache_v2.v3.CacheV2Config",
 }
-ALWAYS_THERE: Final = (names.TOKEN_GUARD, names.STREAM_ENDS, names.BODY_REWRITE, names.BODY_GUARD)
+ALWAYS_THERE: Final = (
+    names.MODEL_GUARD, names.TOKEN_GUARD, names.STREAM_ENDS, names.BODY_REWRITE, names.BODY_GUARD
+)  # fmt: skip
 # On ways that a route takes as a whole: what one of them leaves open the next one closes. What ends in a verdict on a
 # token, of other issuers and of the gateway itself, what makes an identity of a verdict, and what counts tokens.
 OF_OTHERS: Final = (names.JWT_AUTHN, names.NATIVE_TOKEN)
 OF_OWN: Final = (names.OWN_SIGNATURE, names.OWN_TOKEN)
 OF_BOTH: Final = (names.NATIVE_GRANT, names.NATIVE_IDENTITY)
-METERED: Final = (
-    names.UNUSED_TOKENS, names.JSON_TOKENS, names.TOKEN_SPELLINGS, names.TOKEN_GUARD, names.STREAMED_TOKENS
-)  # fmt: skip
+METERED: Final = (names.UNUSED_TOKENS, names.JSON_TOKENS, names.TOKEN_SPELLINGS, names.TOKEN_GUARD)
+# What streams came to is read by one of these.
+STREAMS: Final = (names.STREAMED_TOKENS, names.EVENTS, names.LINES)
 TOGETHER: Final = (
     OF_OTHERS,
     OF_OWN,
@@ -117,10 +133,14 @@ PLACES: Final = (
     names.EXT_AUTHZ,
     names.NATIVE_CREDENTIAL,
     names.IDENTITY,
+    names.OF_PLANS,
+    names.ANY_TYPE,
     names.UNUSED_TOKENS,
     names.JSON_TOKENS,
     names.TOKEN_SPELLINGS,
+    names.PARAMETERS,
     names.PROFILE_GUARD,
+    names.MODEL_GUARD,
     names.TOKEN_GUARD,
     names.INSTANCE_LIMITS,
     names.STREAM_ENDS,
@@ -131,6 +151,8 @@ PLACES: Final = (
     names.ADAPTIVE_CONCURRENCY,
     names.BANDWIDTH,
     names.STREAMED_TOKENS,
+    names.EVENTS,
+    names.LINES,
     names.CACHE_EDGE,
     names.CACHE,
     names.ROUTER,

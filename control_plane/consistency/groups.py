@@ -46,7 +46,9 @@ def _users(snapshot: Snapshot) -> dict[tuple[str, str], list[frozenset[str]]]:
     """By type and name, the groups of each resource that refers to it."""
     found: dict[tuple[str, str], list[frozenset[str]]] = {}
     for item in snapshot.of(names.LISTENER_TYPE).values():
-        for chain in listener_pb.Listener.FromString(item.body).filter_chains:
+        listener = listener_pb.Listener.FromString(item.body)
+        # One that Envoy has for itself holds its routes, and no secret.
+        for chain in () if listener.HasField("internal_listener") else listener.filter_chains:
             manager = http_connection_manager_pb.HttpConnectionManager()
             chain.filters[-1].typed_config.Unpack(manager)
             found.setdefault((names.ROUTES_TYPE, manager.rds.route_config_name), []).append(item.groups)

@@ -15,23 +15,43 @@ from control_plane.consistency.filters import (
     METERED,
     NEVER_FORGOTTEN,
     PER_ROUTE_TYPES,
+    STREAMS,
     TOGETHER,
+    TURNED_ON,
 )
 from control_plane.consistency.native import native_route_faults
+from control_plane.consistency.refusal import mark_faults
+from control_plane.consistency.untold import model_route_faults
+from control_plane.ir.model import NOBODY
 from control_plane.xds import names
 from control_plane.xds.filters import bandwidth, body_rewrite, profile_guard, ratelimit
 from control_plane.xds.filters.chain import ACCEPT_ENCODING
+from control_plane.xds.filters.llm import strays
+from control_plane.xds.filters.metering import guard
 from control_plane.xds.filters.per_route import OFF, ON
+from control_plane.xds.routes.forward import groups_of
 from service_kit import contract
+
+
+class Member(NamedTuple):
+    """A route of those that share a path and are chosen by what bodies say; the `last` takes what no other one does."""
+
+    route: str
+    path: str
+    last: bool
+    profile: bytes
+    speaks: frozenset[str]
 
 
 class Referred(NamedTuple):
     """What a route refers to, whether or not it is there."""
 
+    # As what limits know it.
     name: str
     clusters: frozenset[str]
     mirrors: frozenset[str]
     filters: frozenset[str]
+    member: Member | None = None
 
 
 class LimitSet(NamedTuple):
@@ -75,10 +95,11 @@ def referred(route: route_pb.Route) -> Referred:
     """What the route refers to."""
     mirrors = frozenset(mirror.cluster for mirror in route.route.request_mirror_policies)
     return Referred(
-        route.name,
+        _counted_as(route),
         frozenset(_clusters(route.route)),
         mirrors,
         frozenset(route.typed_per_filter_config) | _own_filters(route.name),
+        _member(route),
     )
 
 
@@ -95,11 +116,16 @@ def route_faults(route: route_pb.Route, around: Around) -> Iterator[str]:
     asked = ext_authz_pb.ExtAuthzPerRoute.FromString(route.typed_per_filter_config[names.EXT_AUTHZ].value)
     yield from _profile_faults(route, asked)
     yield from native_route_faults(route, asked.check_settings.context_extensions)
-    yield from _limit_faults(route, around, public=asked.disabled)
-    yield from _instance_limit_faults(route, around, public=asked.disabled)
+    if _lets_nobody_pass(route):
+        yield from _open_faults(route)
+    else:
+        yield from _limit_faults(route, around, public=asked.disabled)
+        yield from _instance_limit_faults(route, around, public=asked.disabled)
+        yield from _rewrite_faults(route)
+        yield from _metering_faults(route)
+        yield from model_route_faults(route)
+        yield from mark_faults(route)
     yield from _body_faults(route, around)
-    yield from _rewrite_faults(route)
-    yield from _metering_faults(route)
     yield from _switch_faults(route, around.filters)
     if names.CACHE in route.typed_per_filter_config and not around.all_mark_kept:
         yield f"route {route.name!r} keeps answers of an upstream that does not mark what is for one alone"
@@ -107,13 +133,61 @@ def route_faults(route: route_pb.Route, around: Around) -> Iterator[str]:
 
 def _clusters(action: route_pb.RouteAction) -> tuple[str, ...]:
     """Where the requests of a route may go."""
-    return tuple(item.name for item in action.weighted_clusters.clusters) or (action.cluster,)
+    weighted = tuple(item.name for item in action.weighted_clusters.clusters)
+    return weighted or groups_of(action) or (action.cluster,)
+
+
+def _counted_as(route: route_pb.Route) -> str:
+    """By its own name, or that of its model."""
+    said = route.metadata.filter_metadata[names.ROUTE_METADATA].fields
+    name: str = said[names.ROUTE_METADATA_NAME].string_value if names.ROUTE_METADATA_MODEL in said else route.name
+    return name
+
+
+def _member(route: route_pb.Route) -> Member | None:
+    asked = any(item.filter == contract.LLM_NAMESPACE for item in route.match.dynamic_metadata)
+    last = _lets_nobody_pass(route)
+    if not (asked or last):
+        return None
+    said = dict(route.typed_per_filter_config)
+    profile = said[names.PROFILE_GUARD].value if names.PROFILE_GUARD in said else b""
+    return Member(route.name, route.match.path, last, profile, frozenset(said))
+
+
+def _lets_nobody_pass(route: route_pb.Route) -> bool:
+    """Whether it is the last of a group, which only turns on what others need."""
+    said = dict(route.typed_per_filter_config).get(names.TOKEN_GUARD)
+    return any(said == strays.guarded(guard.STAT_PREFIX, by_name=by_name) for by_name in (False, True))
+
+
+def group_faults(members: Sequence[Member]) -> Iterator[str]:
+    """What Envoy decides before it reads a body, it decides by the last of a group: that must do for all of it."""
+    lasts: dict[str, Member] = {}
+    for member in reversed(members):
+        last = lasts.get(member.path)
+        if member.last:
+            lasts[member.path] = member
+        elif last is None:
+            yield f"route {member.route!r} is chosen by bodies that nothing before has read"
+        else:
+            yield from _member_faults(member, last)
+
+
+def _member_faults(member: Member, last: Member) -> Iterator[str]:
+    if member.profile != last.profile:
+        yield f"route {member.route!r} has another profile than the group that it is of"
+    if missing := sorted(member.speaks - last.speaks - {names.RATELIMIT, names.OF_PLANS}):
+        yield f"route {member.route!r} speaks to {', '.join(missing)}, which its group leaves off"
+    if names.JSON_TOKENS in member.speaks and names.MODEL_GUARD not in member.speaks:
+        yield f"route {member.route!r} does not ask who may call its model"
 
 
 def _misread(route: route_pb.Route, filters: AbstractSet[str]) -> Iterator[str]:
     """What a route says to a filter that is not there or would not read it, and filters that it forgets."""
+    switched = TURNED_ON if _lets_nobody_pass(route) else ()
     for name, config in route.typed_per_filter_config.items():
-        readable = (FILTER_CONFIG,) if _is_instance(name) else PER_ROUTE_TYPES.get(name, ())
+        switch = name in switched or _is_instance(name)
+        readable = (FILTER_CONFIG,) if switch else PER_ROUTE_TYPES.get(name, ())
         if name not in filters:
             yield f"route {route.name!r} speaks to filter {name!r}, which is not in the chain"
         elif config.type_url not in readable:
@@ -140,6 +214,15 @@ def _profile_faults(route: route_pb.Route, asked: ext_authz_pb.ExtAuthzPerRoute)
         yield f"route {route.name!r} is not guarded by its own profile {profile!r}"
 
 
+def _open_faults(route: route_pb.Route) -> Iterator[str]:
+    """Whoever is let through by mistake finds nobody there."""
+    said = dict(route.typed_per_filter_config)
+    if route.HasField("route") and _clusters(route.route) != (NOBODY,):
+        yield f"route {route.name!r} is for bodies that are not read yet, and goes to an upstream"
+    if said.get(names.BODY_GUARD) != body_rewrite.GUARD or names.JSON_TOKENS not in said:
+        yield f"route {route.name!r} is for bodies that are not read yet, and does not have them read and guarded"
+
+
 def _limit_faults(route: route_pb.Route, around: Around, *, public: bool) -> Iterator[str]:
     if names.RATELIMIT not in route.typed_per_filter_config:
         # Where Envoy answers by itself, it makes no call.
@@ -154,7 +237,7 @@ def _limit_faults(route: route_pb.Route, around: Around, *, public: bool) -> Ite
     said = rate_limit_pb.RateLimitPerRoute.FromString(route.typed_per_filter_config[names.RATELIMIT].value)
     cost = said.rate_limits[0].hits_addend.number.value if said.rate_limits else 0
     asked, held = said.rate_limits[: ratelimit.ASKED], said.rate_limits[ratelimit.ASKED :]
-    if tuple(asked) != ratelimit.asked(route.name, cost=cost or 1):
+    if tuple(asked) != ratelimit.asked(_counted_as(route), cost=cost or 1):
         yield f"route {route.name!r} does not ask about limits by its own name"
     yield from _hold_faults(route, held, around, public=public)
 
@@ -167,7 +250,9 @@ def _hold_faults(
     metered = names.JSON_TOKENS in route.typed_per_filter_config
     told = dict(route.typed_per_filter_config).get(names.STREAM_ENDS)
     ends = () if told is None else rate_limit_pb.RateLimitPerRoute.FromString(told.value).rate_limits
-    if (held or ends) and not ratelimit.settles(held, ends, route.name, metered=metered):
+    answered = names.ROUTE_METADATA_TARGETS in route.metadata.filter_metadata[names.ROUTE_METADATA].fields
+    name = _counted_as(route)
+    if (held or ends) and not ratelimit.settles(held, ends, name, metered=metered, answered=answered):
         yield f"route {route.name!r} begins a hold without its numbers or its end"
     if limits is not None and (limits.under_way or callers) and not held:
         yield f"route {route.name!r} does not tell when its calls end"
@@ -183,7 +268,10 @@ def _instance_limit_faults(route: route_pb.Route, around: Around, *, public: boo
     if not limited or not route.HasField("route"):
         return
     said = route.metadata.filter_metadata[names.ROUTE_METADATA].fields
-    if said[names.ROUTE_METADATA_NAME].string_value != route.name or said[names.ROUTE_METADATA_COST].number_value < 1:
+    if (
+        said[names.ROUTE_METADATA_NAME].string_value != _counted_as(route)
+        or said[names.ROUTE_METADATA_COST].number_value < 1
+    ):
         yield f"route {route.name!r} does not tell its limits who it is and what it costs"
 
 
@@ -202,8 +290,10 @@ def _metering_faults(route: route_pb.Route) -> Iterator[str]:
     said = dict(route.typed_per_filter_config)
     if names.JSON_TOKENS not in said:
         return
-    if any(said.get(name) == OFF for name in METERED):
+    if any(said.get(name) == OFF for name in (*METERED, *STREAMS)):
         yield f"route {route.name!r} turns off what reads its tokens"
+    if sum(name in said for name in STREAMS) != 1:
+        yield f"route {route.name!r} counts tokens of streams that nothing reads, or that two do"
     if names.BODY_REWRITE not in said:
         yield f"route {route.name!r} counts tokens of bodies that it does not rewrite"
     if ACCEPT_ENCODING not in route.request_headers_to_remove:

@@ -11,9 +11,9 @@ from envoy.config.route.v3 import route_components_pb2 as route_pb
 from envoy.config.route.v3 import route_pb2 as route_configuration_pb
 
 from control_plane.consistency.clusters import Clusters, cluster_faults, secret_faults
-from control_plane.consistency.groups import group_faults
-from control_plane.consistency.listeners import Listeners, chain_problems
-from control_plane.consistency.routes import Around, Referred, referred, route_faults
+from control_plane.consistency.groups import group_faults as envoy_group_faults
+from control_plane.consistency.listeners import Listeners, chain_problems, passage_faults
+from control_plane.consistency.routes import Around, Member, Referred, group_faults, referred, route_faults
 from control_plane.consistency.surroundings import Limits, Surroundings, surroundings
 from control_plane.reuse import Reused
 from control_plane.snapshot import Snapshot
@@ -71,9 +71,10 @@ class Inspector:
     def _faults(self, snapshot: Snapshot, policies: Snapshot) -> Iterator[str]:
         clusters, listeners = self._clusters.of(snapshot), self._listeners.of(snapshot)
         yield from cluster_faults(clusters, snapshot)
+        yield from passage_faults(clusters, listeners)
         wanted = [cluster.secrets for cluster in clusters.values()] + [listener.secrets for listener in listeners]
         yield from secret_faults(frozenset().union(*wanted), snapshot)
-        yield from group_faults(snapshot)
+        yield from envoy_group_faults(snapshot)
         yield from chain_problems(listeners, snapshot)
         there = surroundings(clusters, listeners, self._limits.of(policies))
         # Told by identity that nothing is different.
@@ -92,20 +93,25 @@ class Inspector:
             host = route_pb.VirtualHost.FromString(rest)
             if host.typed_per_filter_config:
                 yield f"virtual host {host.name!r} speaks to filters for all its routes at once"
+            members: list[Member] = []
             for route in routes:
-                yield from self._route_faults(route, there)
+                found, faults = self._route(route, there)
+                yield from faults
+                if found.member is not None:
+                    members.append(found.member)
+            yield from group_faults(members)
 
-    def _route_faults(self, content: bytes, there: Surroundings) -> Iterator[str]:
+    def _route(self, content: bytes, there: Surroundings) -> tuple[Referred, tuple[str, ...]]:
         known = self._right.get(content)
         if known is not None and known.there is there:
-            return
+            return known.referred, ()
         if known is not None and known.around == there.of(known.referred):
             self._right[content] = known._replace(there=there)
-            return
+            return known.referred, ()
         route = route_pb.Route.FromString(content)
         found = referred(route)
         around = there.of(found)
         faults = tuple(route_faults(route, around))
-        yield from faults
         if not faults:
             self._right[content] = _Right(found, around, there)
+        return found, faults

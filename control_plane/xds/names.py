@@ -8,11 +8,13 @@ OAUTH_CLUSTER: Final = "tollgate:oauth"
 OAUTH: Final = "tollgate:oauth"
 USAGE_CLUSTER: Final = "tollgate:usage"
 USAGE: Final = "tollgate:usage"
+TRANSLATOR_CLUSTER: Final = "tollgate:translator"
 ROUTES: Final = "tollgate:routes"
 NO_ROUTE: Final = "tollgate:no-route"
 ODD_METHOD: Final = "tollgate:odd-method"
 ODD_HOST: Final = "tollgate:odd-host"
 ODD_CLIENT: Final = "tollgate:odd-client"
+ESCAPED_SLASH: Final = "tollgate:escaped-slash"
 SYSTEM_CA: Final = "tollgate:system:ca"
 OWN_CERTIFICATE: Final = "tollgate:own:certificate"
 OWN_CA: Final = "tollgate:own:ca"
@@ -34,10 +36,14 @@ NATIVE_IDENTITY: Final = "tollgate.native_identity"
 EXT_AUTHZ: Final = "envoy.filters.http.ext_authz"
 NATIVE_CREDENTIAL: Final = "tollgate.native_credential"
 IDENTITY: Final = "tollgate.identity"
+OF_PLANS: Final = "tollgate.of_plans"
+ANY_TYPE: Final = "tollgate.any_type"
 UNUSED_TOKENS: Final = "tollgate.unused_tokens"
 TOKEN_SPELLINGS: Final = "tollgate.token_spellings"  # noqa: S105 - the name of a filter
 JSON_TOKENS: Final = "tollgate.json_tokens"
+PARAMETERS: Final = "tollgate.parameters"
 PROFILE_GUARD: Final = "rbac.profile"
+MODEL_GUARD: Final = "rbac.model"
 FORWARDING: Final = "tollgate.forwarding"
 COMPRESSION: Final = "tollgate.compression"
 TOKEN_GUARD: Final = "rbac.tokens"  # noqa: S105 - the name of a filter
@@ -49,7 +55,9 @@ BODY_GUARD: Final = "rbac.body_guard"
 FAULT: Final = "envoy.filters.http.fault"
 ADAPTIVE_CONCURRENCY: Final = "tollgate.adaptive_concurrency"
 BANDWIDTH: Final = "tollgate.bandwidth"
+EVENTS: Final = "tollgate.events"
 STREAMED_TOKENS: Final = "tollgate.streamed_tokens"
+LINES: Final = "tollgate.lines"
 CACHE_EDGE: Final = "tollgate.cache_edge"
 CACHE: Final = "envoy.filters.http.cache_v2"
 ROUTER: Final = "envoy.filters.http.router"
@@ -64,11 +72,24 @@ ROUTE_METADATA_HOLDS: Final = "holds"
 ROUTE_METADATA_MOST: Final = "most"
 ROUTE_METADATA_INPUT_PRICE: Final = "price_in"
 ROUTE_METADATA_OUTPUT_PRICE: Final = "price_out"
+ROUTE_METADATA_MODEL: Final = "model"
+ROUTE_METADATA_DIALECT: Final = "dialect"
+ROUTE_METADATA_TARGETS: Final = "targets"
+
+# What a client's request said before it was sent on, for the log.
+CLIENT_METADATA: Final = "tollgate.client"
+CLIENT_METADATA_HOST: Final = "host"
+CLIENT_METADATA_ADDRESS: Final = "address"
+CLIENT_METADATA_REQUEST: Final = "request_id"
+# What an upstream said where the client is told something else, for the log.
+UPSTREAM_METADATA: Final = "tollgate.upstream"
+UPSTREAM_METADATA_STATUS: Final = "status"
 
 # Filters on the last step to an upstream.
 CREDENTIAL_INJECTOR: Final = "envoy.filters.http.credential_injector"
 KEPT_ANSWERS: Final = "tollgate.kept_answers"
 COPIES: Final = "tollgate.copies"
+CLIENTS_HOST: Final = "tollgate.clients_host"
 UPSTREAM_CODEC: Final = "envoy.filters.http.upstream_codec"
 
 
@@ -121,6 +142,19 @@ def bandwidth(route: str, direction: str) -> str:
 def preflight(route: str) -> str:
     """The route that takes a route's preflights."""
     return f"{route}:preflight"
+
+
+def other_methods(route: str) -> str:
+    """The route that takes what a group of routes does not, on their path."""
+    return f"{route}:methods"
+
+
+VARIANT: Final = "llm:"
+
+
+def is_variant(cluster: str) -> bool:
+    """Whether this is an upstream as calls of a model reach it: a cluster, and the internal listener behind it."""
+    return cluster.startswith(VARIANT)
 
 
 LISTENER_TYPE: Final = "type.googleapis.com/envoy.config.listener.v3.Listener"

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from xds.type.v3 import typed_struct_pb2 as typed_struct_pb
 
 TYPE_PREFIX = "type.googleapis.com/"
-JsonValue = Union[str, float, bool, Sequence["JsonValue"], Mapping[str, "JsonValue"]]  # noqa: UP007 - refers to itself
+JsonValue = Union[str, float, bool, None, Sequence["JsonValue"], Mapping[str, "JsonValue"]]  # noqa: UP007 - refers to itself
 
 
 def packed(message: Message) -> ProtoAny:
@@ -29,9 +29,15 @@ def serialized(message: Message) -> bytes:
 
 def typed_struct(type_name: str, fields: Mapping[str, JsonValue]) -> DataPlaneAny:
     """An extension of a type that no library here knows."""
+    known = packed_struct(type_name, fields)
+    return DataPlaneAny(type_url=known.type_url, value=known.value)
+
+
+def packed_struct(type_name: str, fields: Mapping[str, JsonValue]) -> ProtoAny:
+    """The same, for what is protobuf's own."""
     struct = typed_struct_pb.TypedStruct(type_url=TYPE_PREFIX + type_name)
     struct.value.update(dict(fields))
-    return DataPlaneAny(type_url=TYPE_PREFIX + struct.DESCRIPTOR.full_name, value=serialized(struct))
+    return packed(struct)
 
 
 def seconds(value: float) -> Duration:

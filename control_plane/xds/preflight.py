@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from control_plane.ir.model import NO_CHANGES, Condition, Forward, Route, TestKind
 from control_plane.xds import names
+from control_plane.xds.filters.llm.groups import is_last
 
 PREFLIGHT = "OPTIONS"
 
@@ -19,7 +20,9 @@ def with_preflights(routes: Iterable[Route]) -> Iterator[Route]:
     """The routes, and a companion for each that pages may call."""
     for route in routes:
         yield route
-        if route.cors is not None and route.forward is not None:
+        # Of routes that bodies choose among, one for all: a preflight has none.
+        chosen = route.asked is not None and not is_last(route)
+        if route.cors is not None and route.forward is not None and not chosen:
             yield _preflights(route, route.forward)
 
 
@@ -40,6 +43,9 @@ def _preflights(route: Route, forward: Forward) -> Route:
         holds=False,
         usage="",
         tokens=None,
+        asked=None,
+        of_plans=None,
+        model=None,
         request_headers=NO_CHANGES,
         response_headers=NO_CHANGES,
         body_merge="",

@@ -23,11 +23,14 @@ class Wiring:
     oauth: UnixEndpoint | None = None
     # Where the ledger tells consumers what they used; None where nobody does.
     usage: UnixEndpoint | None = None
+    # Who translates between APIs of language models; None where nobody does.
+    translator: Endpoint | None = None
     # Of API keys, where the configuration names none; read when it is needed.
     key_pepper: Callable[[], Secret] | None = None
 
     @property
     def followed(self) -> TlsFiles | None:
-        """The files that Envoy needs for the services: none where both are on Unix sockets."""
-        over_tcp = any(isinstance(endpoint, TcpEndpoint) for endpoint in (self.authz, self.ratelimit))
+        """The files that Envoy needs for the services: none where all are on Unix sockets."""
+        services = (self.authz, self.ratelimit, self.translator)
+        over_tcp = any(isinstance(endpoint, TcpEndpoint) for endpoint in services)
         return self.tls if over_tcp else None

@@ -1,15 +1,17 @@
 """Every case is a folder: what an admin writes, and either all that is compiled from it or the errors it gets.
 
 What is written is `in.yaml`, or a folder `in` of files. The first file may begin with `# shows: routes, ratelimit`:
-the kinds of resources that the case is about; all where it is missing. Each case that compiles is also
-shown to the real Envoy.
+the kinds of resources that the case is about; all where it is missing. Behind that `# in full: NAME, NAME` may name
+the routes that it is about: the others are shown by their names, and these once. Each case that compiles is also shown
+to the real Envoy.
 """
 
 import asyncio
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -23,6 +25,7 @@ from control_plane.xds import names
 from control_plane.xds.routes.refusals import REFUSALS
 from control_plane.xds.wiring import Wiring
 from service_kit.endpoint import parse_endpoint, unix_endpoint
+from service_kit.version import installed_version
 from tests.support.envoy import envoy_binary
 from tests.support.golden_cases import CASES, ENVIRON, source, written
 from tests.support.keys import keys_missing
@@ -37,6 +40,7 @@ WIRING = Wiring(
     access_log="/dev/stdout",
     oauth=unix_endpoint(Path("/run/tollgate/oauth.sock")),
     usage=unix_endpoint(Path("/run/tollgate/usage.sock")),
+    translator=unix_endpoint(Path("/run/tollgate/translator.sock")),
 )
 
 
@@ -81,7 +85,7 @@ def _groups(snapshot: Snapshot) -> Mapping[str, str]:
 def _text(snapshot: Snapshot, kind: str, case: Path) -> str:
     resources = rendered(snapshot, kind)
     if kind == "clusters" and _shown(case):  # the services' clusters are always the same: the whole cases show them
-        resources = {name: body for name, body in resources.items() if ":" not in name}
+        resources = {name: body for name, body in resources.items() if not name.startswith("tollgate:")}
     if kind == "listeners" and _shown(case):  # so are the mappers of errors
         for listener in resources.values():
             for chain in listener["filter_chains"]:
@@ -89,11 +93,32 @@ def _text(snapshot: Snapshot, kind: str, case: Path) -> str:
     if kind == "routes" and _shown(case):  # and what the gateway itself answers
         for host in (host for resource in resources.values() for host in resource["virtual_hosts"]):
             host["routes"] = [item for item in host["routes"] if item["name"] not in ALWAYS]
-    return yaml.safe_dump(resources, sort_keys=False, width=120) if resources else ""
+        _shorten(resources, _in_full(case))
+    text = yaml.safe_dump(resources, sort_keys=False, width=120) if resources else ""
+    return text.replace(f'"version":"{installed_version()}"', '"version":"OURS"')
+
+
+def _shorten(resources: Mapping[str, Any], in_full: Iterable[str]) -> None:
+    """Leaves of other routes their names, and of these what was not shown before."""
+    left = set(in_full)
+    for host in (host for resource in resources.values() for host in resource["virtual_hosts"] if in_full):
+        routes, host["routes"] = host["routes"], []
+        for item in routes:
+            host["routes"].append(item if item["name"] in left else {"name": item["name"]})
+        left -= {item["name"] for item in routes}
 
 
 def _shown(case: Path) -> tuple[str, ...]:
-    header = re.match(r"# shows: (.+)", next(written([case])).read_text())
+    return _said(case, "shows")
+
+
+def _in_full(case: Path) -> tuple[str, ...]:
+    return _said(case, "in full")
+
+
+def _said(case: Path, key: str) -> tuple[str, ...]:
+    """What the header says under this key."""
+    header = re.match(rf"(?:# .+\n)*?# {key}: (.+)", next(written([case])).read_text())
     return tuple(header[1].split(", ")) if header else ()
 
 

@@ -26,6 +26,10 @@ UPSTREAM_IDLE_TIMEOUT = 4.0
 HTTP2_IDLE_TIMEOUT = 60.0
 HTTP2_PING_INTERVAL = 30.0
 HTTP2_PING_TIMEOUT = 5.0
+# Envoy marks copies as requests of its own; an Envoy behind would believe all that such a one says.
+COPIED = "x-envoy-internal"
+# What Envoy says where it has written another host; a route removes headers before that.
+CLIENTS_HOST = "x-envoy-original-host"
 
 
 def http_options(upstream: Upstream) -> http_options_pb.HttpProtocolOptions:
@@ -54,17 +58,18 @@ def _filters(upstream: Upstream) -> Iterator[http_connection_manager_pb.HttpFilt
         injector = packed(_injector(upstream.name, upstream.credential))
         yield link(name=names.CREDENTIAL_INJECTOR, typed_config=injector)
     if upstream.mirrors:
-        yield link(name=names.COPIES, typed_config=packed(_unmarked()))
+        yield link(name=names.COPIES, typed_config=packed(_without(COPIED)))
+    if upstream.hides_host:
+        yield link(name=names.CLIENTS_HOST, typed_config=packed(_without(CLIENTS_HOST)))
     if upstream.cached:
         script = lua_pb.Lua()
         script.default_source_code.inline_string = cache.UPSTREAM
         yield link(name=names.KEPT_ANSWERS, typed_config=packed(script))
 
 
-def _unmarked() -> header_mutation_pb.HeaderMutation:
-    """Envoy marks copies as requests of its own; an Envoy behind would believe all that such a one says."""
+def _without(header: str) -> header_mutation_pb.HeaderMutation:
     mutation = header_mutation_pb.HeaderMutation()
-    mutation.mutations.request_mutations.add(remove="x-envoy-internal")
+    mutation.mutations.request_mutations.add(remove=header)
     return mutation
 
 

@@ -10,7 +10,7 @@ from envoy.extensions.transport_sockets.tls.v3 import tls_pb2 as tls_pb
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as http_options_pb
 from google.protobuf.duration_pb2 import Duration
 
-from control_plane.ir.model import Address, is_ip_address
+from control_plane.ir.model import NOBODY, Address, is_ip_address
 from control_plane.xds import names
 from control_plane.xds.clusters.dns import resolve_by_dns
 from control_plane.xds.clusters.endpoints import socket
@@ -33,12 +33,26 @@ MOST_USAGE_REQUESTS = 32
 IDLE_TIMEOUT = Duration(seconds=2)
 # An endpoint that is not known to be healthy gets nothing: no panic routing to services that decide.
 NO_PANIC = 0.0
+# Bytes on the connection to the translator.
+TRANSLATED_AT_ONCE = 1 << 27
 
 
 def service_clusters(wiring: Wiring) -> Iterator[cluster_pb.Cluster]:
     """The authorizer and the limiter."""
     yield _service(names.AUTHZ_CLUSTER, wiring.authz, "authz_service", encrypted=wiring.tls is not None)
     yield _service(names.RATELIMIT_CLUSTER, wiring.ratelimit, "ratelimit_service", encrypted=wiring.tls is not None)
+
+
+def translator_cluster(endpoint: Endpoint, wiring: Wiring) -> cluster_pb.Cluster:
+    """The translator, which has each call for as long as it takes, and whole bodies at once."""
+    cluster = _service(names.TRANSLATOR_CLUSTER, endpoint, "llm_translator", encrypted=wiring.tls is not None)
+    cluster.per_connection_buffer_limit_bytes.value = TRANSLATED_AT_ONCE
+    return cluster
+
+
+def nobody_cluster() -> cluster_pb.Cluster:
+    """Without endpoints: where routes lead whose requests are all refused before."""
+    return cluster_pb.Cluster(name=NOBODY, type=cluster_pb.Cluster.STATIC, connect_timeout=CONNECT_TIMEOUT)
 
 
 def oauth_cluster(endpoint: UnixEndpoint) -> cluster_pb.Cluster:

@@ -22,8 +22,9 @@ from google.protobuf.any_pb2 import Any as ProtoAny
 
 from control_plane.ir.model import Gateway, Route
 from control_plane.xds import names
+from control_plane.xds.filters.llm.groups import is_last
 from control_plane.xds.filters.metering import demand
-from control_plane.xds.filters.per_route import PerRoute
+from control_plane.xds.filters.per_route import ON, PerRoute
 from control_plane.xds.packing import packed
 from service_kit import contract
 
@@ -48,7 +49,9 @@ def filters(_gateway: Gateway) -> tuple[HttpFilter, ...]:
 
 
 def per_route(route: Route | None) -> PerRoute:
-    """What is merged into the body, and the guard."""
+    """What is merged into the body, and the guard; the last of a group turns both on."""
+    if route is not None and is_last(route):
+        return {names.BODY_REWRITE: ON, names.BODY_GUARD: GUARD}
     if route is None or not rewrites(route):
         return {}
     return {names.BODY_REWRITE: _merged(route), names.BODY_GUARD: GUARD}
@@ -67,12 +70,15 @@ def _merged(route: Route) -> ProtoAny:
     body = transform_pb.BodyTransformation(action=transform_pb.BodyTransformation.MERGE)
     # Also where nothing is written: a body that has been read is marked.
     body.body_format.json_format.SetInParent()
-    if route.body_merge:
-        body.body_format.json_format.update(_literal(json.loads(route.body_merge)))
+    written = _literal(json.loads(route.body_merge)) if route.body_merge else {}
+    if route.model is not None:
+        # Those who know it by another name write that one over it.
+        written["model"] = route.model.targets[0][0].model
     if route.tokens is not None:
-        body.body_format.json_format.update(demand.merged(route.tokens))
+        written = demand.merged(demand.demand(route.tokens, route.model), written)
         # What is left to the client is no key of the merge.
         body.body_format.omit_empty_values = True
+    body.body_format.json_format.update(written)
     rewrite = transform_pb.Transformation(
         headers_mutations=[mutation_pb.HeaderMutation(append=mark)], body_transformation=body
     )

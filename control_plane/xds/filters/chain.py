@@ -30,12 +30,14 @@ from control_plane.xds.filters import (
     ratelimit,
     router,
 )
+from control_plane.xds.filters.llm import any_type, events, lines, of_plans, parameters, permission
 from control_plane.xds.filters.metering import bodies, guard, spellings, streams
 from control_plane.xds.filters.native import grant, own, passage, token, verified
 from control_plane.xds.filters.per_route import PerRoute
 from service_kit import contract
 
 ACCEPT_ENCODING = "accept-encoding"
+INTERNAL = tuple(contract.identity_header(part) for part in ("profile", contract.IDENTITY_MODELS))
 
 
 def nothing_per_route(_route: Route | None) -> PerRoute:
@@ -85,12 +87,20 @@ FILTER_CHAIN: tuple[ChainLink | ListenerLink, ...] = (
     ChainLink(passage.credential_filters, passage.credential_per_route),
     # The answer's headers become the metadata that everything behind reads.
     ChainLink(identity.filters),
+    # Who calls may decide what is listed for them: chosen anew as soon as it is known.
+    ChainLink(of_plans.filters, of_plans.per_route),
+    # Before bodies are read, which are read by their type.
+    ChainLink(any_type.filters, any_type.per_route),
     # The numbers of a call whose tokens are counted; reading them makes Envoy choose the route anew.
     ChainLink(bodies.filters, bodies.per_route),
     ChainLink(spellings.filters, spellings.per_route),
+    # What the model that was found does not know.
+    ChainLink(parameters.filters, parameters.per_route),
     # Behind every filter that could make Envoy choose another route: it may be served only under its own profile.
     ChainLink(profile_guard.filters, profile_guard.per_route),
-    # Numbers that are none: refused before anybody is asked about them.
+    # May they call this model? Whom nobody lets in is told so before anything else about the call.
+    ChainLink(permission.filters, permission.per_route),
+    # Numbers that are none, and what no model of a group took: refused before anybody is asked about them.
     ChainLink(guard.filters, guard.per_route),
     # What this Envoy refuses by itself costs no call, and takes nothing from the limits of the fleet.
     ChainLink(instance_limits.filters, instance_limits.per_route),
@@ -104,8 +114,10 @@ FILTER_CHAIN: tuple[ChainLink | ListenerLink, ...] = (
     ChainLink(adaptive_concurrency.filters, adaptive_concurrency.per_route),
     # Only bodies that go on, and as they go on.
     ChainLink(bandwidth.filters, bandwidth.per_route),
-    # What a stream says that it came to, as the upstream sent it.
+    # What a stream says that it came to, as the upstream sent it: events of written routes, those of models, and lines.
     ChainLink(streams.filters, streams.per_route),
+    ChainLink(events.filters, events.per_route),
+    ChainLink(lines.filters, lines.per_route),
     # The last: filters behind it do not run on a hit.
     ChainLink(cache.filters, cache.per_route),
     ChainLink(router.filters),
@@ -134,8 +146,8 @@ def speak(built: route_pb.Route, route: Route | None) -> None:
 
 
 def internal_headers(route: Route) -> list[str]:
-    """Headers between filters, which no upstream gets: of the identity, upstreams get all but the profile."""
+    """Headers between filters, which no upstream gets: of the identity, upstreams get who it is, and no rules."""
     marks = [body_rewrite.MARK] if body_rewrite.rewrites(route) else []
     # Nothing could be read of an answer that is compressed.
     encodings = [] if route.tokens is None else [ACCEPT_ENCODING]
-    return [contract.identity_header("profile"), *marks, *encodings]
+    return [*INTERNAL, *marks, *encodings]

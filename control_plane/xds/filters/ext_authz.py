@@ -23,6 +23,7 @@ from envoy_data_plane.google.protobuf import Any
 from control_plane.ir.model import ApiKeys, Demand, Gateway, Route
 from control_plane.ir.native import envoy_judges
 from control_plane.xds import names
+from control_plane.xds.filters.llm.groups import dialect
 from control_plane.xds.filters.native.grant import GRANTED
 from control_plane.xds.filters.native.matching import VERDICTS
 from control_plane.xds.filters.per_route import PerRoute
@@ -93,13 +94,13 @@ def per_route(route: Route | None) -> PerRoute:
     """The route's demands travel with the request; a route that has none makes no call."""
     if route is None or route.demand is None:
         return {names.EXT_AUTHZ: packed(ext_authz_pb.ExtAuthzPerRoute(disabled=True))}
-    settings = ext_authz_pb.CheckSettings(context_extensions=_extensions(route.name, route.demand))
+    settings = ext_authz_pb.CheckSettings(context_extensions=_extensions(route, route.demand))
     return {names.EXT_AUTHZ: packed(ext_authz_pb.ExtAuthzPerRoute(check_settings=settings))}
 
 
-def _extensions(route: str, demand: Demand) -> dict[str, str]:
+def _extensions(route: Route, demand: Demand) -> dict[str, str]:
     said = {
-        contract.EXTENSION_ROUTE: route,
+        contract.EXTENSION_ROUTE: route.name,
         contract.EXTENSION_PROFILE: demand.profile,
         contract.EXTENSION_ACCEPT: " ".join(demand.accept),
         contract.EXTENSION_SCOPES: " ".join(demand.scopes),
@@ -110,4 +111,6 @@ def _extensions(route: str, demand: Demand) -> dict[str, str]:
         said[contract.EXTENSION_PLANS] = " ".join(demand.plans)
     if demand.report:
         said[contract.EXTENSION_MODE] = contract.MODE_REPORT
+    if (spoken := dialect(route)) is not None:
+        said[contract.EXTENSION_DIALECT] = spoken.value
     return said

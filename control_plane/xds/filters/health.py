@@ -1,5 +1,7 @@
 """`/health` and `/readyz`, answered by Envoy itself: alive, and able to decide, limit and reach what it must."""
 
+from collections.abc import Iterator
+
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher
 from envoy_data_plane.envoy.extensions.filters.http.health_check.v3 import HealthCheck
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
@@ -16,12 +18,20 @@ ONE_ENDPOINT = 1
 
 def filters(gateway: Gateway) -> tuple[HttpFilter, ...]:
     """Both answer 503 while the listener drains; readiness also while a service or a required upstream is away."""
-    required = [upstream.name for upstream in gateway.upstreams if upstream.required]
-    needed = {name: Percent(value=ONE_ENDPOINT) for name in (names.AUTHZ_CLUSTER, names.RATELIMIT_CLUSTER, *required)}
+    needed = {name: Percent(value=ONE_ENDPOINT) for name in _needed(gateway)}
     return (
         _probe(names.HEALTH, "/health", {}),
         _probe(names.READY, "/readyz", needed),
     )
+
+
+def _needed(gateway: Gateway) -> Iterator[str]:
+    """The clusters that must answer; the translator's is there where calls may be translated."""
+    yield names.AUTHZ_CLUSTER
+    yield names.RATELIMIT_CLUSTER
+    if gateway.llm is not None and gateway.llm.translates:
+        yield names.TRANSLATOR_CLUSTER
+    yield from (upstream.name for upstream in gateway.upstreams if upstream.required)
 
 
 def _probe(name: str, path: str, clusters: dict[str, Percent]) -> HttpFilter:

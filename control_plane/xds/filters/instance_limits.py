@@ -25,6 +25,11 @@ ALWAYS: JsonValue = {"default_value": {"numerator": 100, "denominator": "HUNDRED
 PERIOD, ROUTE, PLAN = "period", "route", "plan"
 # Envoy names this one; the value is a network.
 ADDRESS = "masked_remote_address"
+# Keys whose values are the route's word about itself; not every route is of a model.
+SAID_BY_ROUTES: Mapping[str, str] = {
+    ROUTE: names.ROUTE_METADATA_NAME,
+    Dimension.MODEL.value: names.ROUTE_METADATA_MODEL,
+}
 
 Action = Mapping[str, JsonValue]
 
@@ -72,7 +77,7 @@ def per_route(route: Route | None) -> PerRoute:
 
 def _owned(gateway: Gateway) -> Iterator[_Owned]:
     owners: tuple[tuple[str, Iterable[tuple[str, tuple[Limit, ...]]]], ...] = (
-        (ROUTE, ((route.name, route.limits) for route in _limited_here(gateway))),
+        (ROUTE, {route.known_as: route.limits for route in _limited_here(gateway)}.items()),
         (PLAN, ((plan.name, plan.limits) for plan in gateway.plans)),
     )
     for kind, items in owners:
@@ -114,8 +119,9 @@ def _action(key: str) -> JsonValue:
     if key == ADDRESS:
         # A host has a whole /64 to call from.
         return {ADDRESS: {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}
-    if key == ROUTE:
-        place: JsonValue = {"key": names.ROUTE_METADATA, "path": [{"key": names.ROUTE_METADATA_NAME}]}
-        return {"metadata": {"descriptor_key": key, "metadata_key": place, "source": "ROUTE_ENTRY"}}
+    if key in SAID_BY_ROUTES:
+        place: JsonValue = {"key": names.ROUTE_METADATA, "path": [{"key": SAID_BY_ROUTES[key]}]}
+        otherwise: dict[str, JsonValue] = {} if key == ROUTE else {"default_value": contract.MISSING}
+        return {"metadata": {"descriptor_key": key, "metadata_key": place, "source": "ROUTE_ENTRY", **otherwise}}
     identity: JsonValue = {"key": contract.IDENTITY_NAMESPACE, "path": [{"key": key}]}
     return {"metadata": {"descriptor_key": key, "metadata_key": identity, "default_value": contract.MISSING}}

@@ -21,8 +21,9 @@ from google.protobuf.any_pb2 import Any as ProtoAny
 
 from control_plane.ir.model import Api, Gateway, Metering, Route
 from control_plane.xds import names
+from control_plane.xds.filters.llm.groups import is_last
 from control_plane.xds.filters.metering import demand
-from control_plane.xds.filters.per_route import PerRoute
+from control_plane.xds.filters.per_route import ON, PerRoute
 from control_plane.xds.packing import packed
 from service_kit import contract
 
@@ -31,7 +32,10 @@ TIMEOUT = timedelta(seconds=1)
 ASKED = 2
 # Where the numbers of a stream's end stand.
 PASSED = {
-    **{name: f"%DYNAMIC_METADATA({contract.USAGE_NAMESPACE}:{name})%" for name in contract.NUMBERS_USED},
+    **{
+        name: f"%DYNAMIC_METADATA({contract.USAGE_NAMESPACE}:{name})%"
+        for name in (*contract.NUMBERS_USED, contract.NUMBER_PIECES)
+    },
     contract.NUMBER_RECEIVED: "%BYTES_RECEIVED%",
     contract.NUMBER_SENT: "%BYTES_SENT%",
     contract.NUMBER_STATUS: "%RESPONSE_CODE%",
@@ -70,15 +74,19 @@ def _service() -> RateLimitServiceConfig:
 
 
 def per_route(route: Route | None) -> PerRoute:
-    """A call where a limit may apply."""
+    """A call where a limit may apply; the last of a group turns on what tells of ends."""
+    if route is not None and is_last(route):
+        return {names.STREAM_ENDS: ON}
     if route is None or not route.asks_limiter:
         return {}
-    calls = asked(route.name, cost=route.cost)
+    calls = asked(route.known_as, cost=route.cost)
     if not route.holds:
         return {names.RATELIMIT: _said(calls)}
+    metered, answered = route.tokens is not None, route.model is not None
+    begun = _begun(None if route.tokens is None else demand.demand(route.tokens, route.model))
     return {
-        names.STREAM_ENDS: _said(_done(route.name, metered=route.tokens is not None)),
-        names.RATELIMIT: _said((*calls, *_begun(route.tokens))),
+        names.STREAM_ENDS: _said(_done(route.known_as, metered=metered, answered=answered)),
+        names.RATELIMIT: _said((*calls, *begun)),
     }
 
 
@@ -94,7 +102,7 @@ def asked(route: str, *, cost: int) -> tuple[route_pb.RateLimit, route_pb.RateLi
     return descriptors
 
 
-def _begun(metering: Metering | None) -> Iterator[route_pb.RateLimit]:
+def _begun(metering: demand.Demand | None) -> Iterator[route_pb.RateLimit]:
     """What calls say beside that hold something, when they begin."""
     yield _hold(contract.DESCRIPTOR_HOLD)
     if metering is not None:
@@ -102,11 +110,16 @@ def _begun(metering: Metering | None) -> Iterator[route_pb.RateLimit]:
 
 
 def settles(
-    begun: Iterable[route_pb.RateLimit], done: Iterable[route_pb.RateLimit], route: str, *, metered: bool
+    begun: Iterable[route_pb.RateLimit],
+    done: Iterable[route_pb.RateLimit],
+    route: str,
+    *,
+    metered: bool,
+    answered: bool,
 ) -> bool:
     """Whether this is what such a route says at both ends, whatever numbers stand for what a client leaves out."""
-    wanted = _begun(Metering(Api.CHAT, most=1) if metered else None)
-    ends = list(_done(route, metered=metered))
+    wanted = _begun(demand.Demand(Metering(Api.CHAT, most=1)) if metered else None)
+    ends = list(_done(route, metered=metered, answered=answered))
     return list(done) == ends and list(map(_without_number, begun)) == list(map(_without_number, wanted))
 
 
@@ -126,7 +139,7 @@ def _hold(key: str) -> route_pb.RateLimit:
     return limit
 
 
-def _numbers_asked(metering: Metering) -> Iterator[route_pb.RateLimit]:
+def _numbers_asked(metering: demand.Demand) -> Iterator[route_pb.RateLimit]:
     """What a metered call asks for, each number by itself; Envoy leaves out what is none."""
     for name in contract.NUMBERS_OUTPUT:
         yield _number(name, demand.held(metering, name))
@@ -134,12 +147,14 @@ def _numbers_asked(metering: Metering) -> Iterator[route_pb.RateLimit]:
     yield _number(contract.NUMBER_RECEIVED, "%BYTES_RECEIVED%")
 
 
-def _done(route: str, *, metered: bool) -> Iterator[route_pb.RateLimit]:
+def _done(route: str, *, metered: bool, answered: bool) -> Iterator[route_pb.RateLimit]:
+    """What calls say when their stream has ended; `answered`: also by whom."""
     caller = _hold(contract.DESCRIPTOR_DONE)
     caller.actions.extend(_caller(route).actions)
     caller.hits_addend.number.value = 0
     numbers = contract.NUMBERS_DONE if metered else ALWAYS_PASSED
-    for limit in (caller, _address(), *(_number(name, PASSED[name]) for name in numbers)):
+    last = (_cluster(),) if answered else ()
+    for limit in (caller, _address(), *last, *(_number(name, PASSED[name]) for name in numbers)):
         limit.apply_on_stream_done = True
         yield limit
 
@@ -167,6 +182,13 @@ def _caller(route: str) -> route_pb.RateLimit:
         metadata.metadata_key.key = contract.IDENTITY_NAMESPACE
         metadata.metadata_key.path.add(key=part)
         metadata.default_value = contract.MISSING
+    return limit
+
+
+def _cluster() -> route_pb.RateLimit:
+    """Who was asked last."""
+    limit = route_pb.RateLimit()
+    limit.actions.add().destination_cluster.SetInParent()
     return limit
 
 

@@ -29,6 +29,7 @@ from control_plane.ir.model import Gateway, Listener
 from control_plane.xds import names
 from control_plane.xds.access_log import CLIENT_ADDRESS, access_log
 from control_plane.xds.filters.chain import http_filters
+from control_plane.xds.filters.llm.groups import has_groups
 from control_plane.xds.https_redirect import HTTPS_PORT
 from control_plane.xds.listener.client_address import Peers, detection, forbidden_headers
 from control_plane.xds.listener.source import over_ads
@@ -59,7 +60,8 @@ def connection_manager(
         early_header_mutation_extensions=[_removed(forbidden_headers(peer))],
         normalize_path=True,
         merge_slashes=True,
-        path_with_escaped_slashes_action=HttpConnectionManagerPathWithEscapedSlashesAction.REJECT_REQUEST,
+        # Refused by one of the first routes, but in names of models.
+        path_with_escaped_slashes_action=HttpConnectionManagerPathWithEscapedSlashesAction.KEEP_UNCHANGED,
         common_http_protocol_options=HttpProtocolOptions(
             idle_timeout=CONNECTION_IDLE_TIMEOUT,
             headers_with_underscores_action=HttpProtocolOptionsHeadersWithUnderscoresAction.REJECT_REQUEST,
@@ -80,8 +82,8 @@ def connection_manager(
         server_header_transformation=HttpConnectionManagerServerHeaderTransformation.OVERWRITE,
         # Known, so that a route may allow it; off unless it does.
         upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type="websocket", enabled=False)],
-        access_log=[access_log(wiring.access_log, item.name, client)],
-        local_reply_config=local_reply_config(),
+        access_log=[access_log(wiring.access_log, item.name, client, spoken=has_groups(gateway))],
+        local_reply_config=local_reply_config(spoken=has_groups(gateway)),
     )
 
 

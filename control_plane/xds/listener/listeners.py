@@ -11,7 +11,7 @@ from envoy_data_plane.google.protobuf import Any
 
 from control_plane.config.model import DEFAULT_BODY_LIMIT
 from control_plane.config.values import LARGEST_BODY_LIMIT
-from control_plane.ir.model import Gateway, Route
+from control_plane.ir.model import Gateway, Llm, Route
 from control_plane.ir.model import Listener as ListenerIR
 from control_plane.ir.native import own_tokens
 from control_plane.xds import names
@@ -46,6 +46,8 @@ def shown_to_listeners(gateway: Gateway) -> Gateway:
         mtls=gateway.mtls,
         tokens=gateway.tokens,
         ledger=gateway.ledger,
+        # A gateway that translates is not ready without its translator.
+        llm=None if gateway.llm is None else Llm(listed=(), variants=(), translates=gateway.llm.translates),
     )
 
 
@@ -58,6 +60,8 @@ def _has_filters(route: Route) -> bool:
         or route.adaptive_concurrency is not None
         or route.cached
         or route.tokens is not None
+        or route.asked is not None
+        or route.of_plans is not None
         or (route.body_limit != DEFAULT_BODY_LIMIT and route.bounded)
         or any(limit.local for limit in route.limits)
     )

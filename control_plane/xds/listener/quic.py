@@ -18,7 +18,9 @@ from envoy_data_plane.envoy.extensions.transport_sockets.quic.v3 import QuicDown
 from envoy_data_plane.google.protobuf import Any
 
 from control_plane.ir.model import Gateway, Listener, ListenerTls
-from control_plane.xds.access_log import CLIENT_ADDRESS
+from control_plane.xds import names
+from control_plane.xds.access_log import CLIENT_ADDRESS, kept
+from control_plane.xds.filters.llm.groups import has_groups
 from control_plane.xds.listener.client_address import Peers
 from control_plane.xds.listener.connection_manager import MAX_CONCURRENT_STREAMS, connection_manager
 from control_plane.xds.listener.tls import downstream_context
@@ -27,8 +29,9 @@ from service_kit import contract
 
 ALPN = ("h3",)
 # Over QUIC, the log is written when the client has got the answer, and Envoy has forgotten whom a proxy named by then;
-# the header that upstreams get says it still.
-CLIENT_ADDRESSES = {Peers.ANYONE: CLIENT_ADDRESS, Peers.PROXIES: f"%REQ({contract.FORWARDED_FOR_HEADER})%"}
+# the header that upstreams get says it still, or what was kept of it.
+FORWARDED_FOR = f"%REQ({contract.FORWARDED_FOR_HEADER})%"
+KEPT = kept(names.CLIENT_METADATA_ADDRESS, contract.FORWARDED_FOR_HEADER)
 
 
 def udp_listener_config() -> UdpListenerConfig:
@@ -46,7 +49,9 @@ def transport_socket(listener: str, tls: ListenerTls) -> TransportSocket:
 
 def http3_manager(gateway: Gateway, item: Listener, peer: Peers, wiring: Wiring) -> HttpConnectionManager:
     """The connection manager of the TCP listener, for HTTP/3."""
-    manager = connection_manager(gateway, item, peer, wiring, client=CLIENT_ADDRESSES[peer])
+    named = KEPT if has_groups(gateway) else FORWARDED_FOR
+    client = CLIENT_ADDRESS if peer is Peers.ANYONE else named
+    manager = connection_manager(gateway, item, peer, wiring, client=client)
     return replace(
         manager,
         codec_type=HttpConnectionManagerCodecType.HTTP3,

@@ -4,11 +4,12 @@ Routes are made one by one, as bytes, and put together as bytes: a message is it
 thousand routes cost no more than copying them, but for those that are new.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from envoy.config.route.v3 import route_components_pb2 as route_pb
 from envoy.config.route.v3 import route_pb2 as route_configuration_pb
+from google.protobuf.wrappers_pb2 import UInt32Value
 
 from control_plane.ir.model import DirectResponse, Forward, Gateway, Redirect, Route
 from control_plane.ir.order import ANY_HOST, Specificity, covering_hosts, specificity
@@ -16,16 +17,20 @@ from control_plane.reuse import Reused
 from control_plane.xds import names
 from control_plane.xds.fields import field
 from control_plane.xds.filters.chain import speak
+from control_plane.xds.other_methods import with_other_methods
 from control_plane.xds.packing import serialized
 from control_plane.xds.preflight import with_preflights
 from control_plane.xds.routes.about import route_metadata
 from control_plane.xds.routes.answers import direct_response, redirect
 from control_plane.xds.routes.forward import forward
 from control_plane.xds.routes.headers import change_headers
-from control_plane.xds.routes.match import route_match
-from control_plane.xds.routes.refusals import refusal, refusals
+from control_plane.xds.routes.match import route_matches
+from control_plane.xds.routes.refusals import lists_models, refusal, refusals
 from control_plane.xds.routes.system import say_which_listener
 from control_plane.xds.system_routes import system_routes
+
+# Bytes. Always said: a table that left it out would be refused for a list that was there before.
+LARGEST_ANSWER = 4 << 20
 
 
 def route_configuration(gateway: Gateway) -> route_configuration_pb.RouteConfiguration:
@@ -61,9 +66,10 @@ class RouteTable:
 
     def serialized(self, gateway: Gateway) -> bytes:
         """The RouteConfiguration with all routes of the gateway, which its listeners share."""
-        entries = [entry for route in gateway.routes for entry in self._entries(route)]
+        others = (route for route in gateway.routes if not lists_models(route))
+        entries = [entry for route in others for entry in self._entries(route)]
         hosts = _by_host(entries)
-        own = (*refusals(), *map(_system_route, system_routes(gateway)))
+        own = (*self._first(gateway), *map(_system_route, system_routes(gateway)))
         before = b"".join(field(route_pb.VirtualHost, "routes", serialized(item)) for item in own)
         after = field(route_pb.VirtualHost, "routes", serialized(refusal(names.NO_ROUTE)))
         virtual_hosts = (_virtual_host(domain, hosts, before, after) for domain in sorted(hosts))
@@ -75,20 +81,31 @@ class RouteTable:
                 ignore_port_in_host_matching=True,
                 # How long an upstream took is the operator's to know; the access log has it.
                 response_headers_to_remove=["x-envoy-upstream-service-time"],
+                # Of an answer of the gateway itself, such as a list of models.
+                max_direct_response_body_size_bytes=UInt32Value(value=LARGEST_ANSWER),
             ),
         )
         fields = (field(whole, "virtual_hosts", host) for host in virtual_hosts)
         return b"".join((serialized(named), *fields, serialized(rest)))
 
+    @staticmethod
+    def _first(gateway: Gateway) -> Iterator[route_pb.Route]:
+        """What comes before all others: a model's name may hold a slash, and its clients escape it."""
+        *others, escaped = refusals()
+        yield from others
+        for route in filter(lists_models, gateway.routes):
+            yield from _routes(route)
+        yield escaped
+
     def _entries(self, route: Route) -> tuple[_Entry, ...]:
         made = self._made.get(id(route))
         if made is None:
-            made = self._made[id(route)] = tuple(map(_entry, with_preflights((route,))))
+            made = self._made[id(route)] = tuple(map(_entry, with_other_methods(with_preflights((route,)))))
         return made
 
 
 def _entry(route: Route) -> _Entry:
-    held = field(route_pb.VirtualHost, "routes", serialized(_route(route)))
+    held = b"".join(field(route_pb.VirtualHost, "routes", serialized(built)) for built in _routes(route))
     return _Entry(route, route.name, route.hosts or (ANY_HOST,), specificity(route), held)
 
 
@@ -109,16 +126,28 @@ def _virtual_host(domain: str, by_host: Mapping[str, list[_Entry]], before: byte
 
 
 def _system_route(route: Route) -> route_pb.Route:
-    built = _route(route)
+    (built,) = _routes(route)
     say_which_listener(built)
     return built
 
 
-def _route(route: Route) -> route_pb.Route:
-    built = route_pb.Route(name=route.name, match=route_match(route))
+def _routes(route: Route) -> Iterator[route_pb.Route]:
+    """As Envoy has it: once for each way in which requests come to it."""
+    first, *others = route_matches(route)
+    built = _route(route, first)
+    yield built
+    for match in others:
+        other = route_pb.Route()
+        other.CopyFrom(built)
+        other.match.CopyFrom(match)
+        yield other
+
+
+def _route(route: Route, match: route_pb.RouteMatch) -> route_pb.Route:
+    built = route_pb.Route(name=route.name, match=match)
     match route.action:
         case Forward():
-            built.route.CopyFrom(forward(route.path, route.action))
+            built.route.CopyFrom(forward(route.path, route.action, tells_host=route.model is None))
         case Redirect():
             built.redirect.CopyFrom(redirect(route.path, route.action))
         case DirectResponse():

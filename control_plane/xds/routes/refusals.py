@@ -3,17 +3,18 @@
 Each would be read in one way by the routes and in another by whoever is behind them.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from envoy.config.route.v3 import route_components_pb2 as route_pb
 
+from control_plane.ir.model import DirectResponse, PathKind, Route
 from control_plane.xds import names
 from control_plane.xds.filters.chain import speak
 from service_kit import contract
 
 LABEL = "[A-Za-z0-9_-]+"
 PORT = "(:[0-9]*)?"
+MODELS = "/v1/models"
 ADDRESS = r"[0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*"
 
 
@@ -38,16 +39,28 @@ REFUSALS = (
     Refusal(names.ODD_HOST, ":authority", rf"{LABEL}(\.{LABEL})*{PORT}|\[[0-9A-Fa-f:.]+\]{PORT}", 400),
     # A proxy that writes a port, or no address at all: the proxy itself would count as the client.
     Refusal(names.ODD_CLIENT, contract.FORWARDED_FOR_HEADER, rf"({ADDRESS})(\s*,\s*({ADDRESS}))*", 400),
+    # A slash or backslash that is escaped, before the query: one path to the routes, and perhaps another upstream.
+    Refusal(names.ESCAPED_SLASH, ":path", "[^?]*%(2[fF]|5[cC]).*", 400, matching=True),
 )
 
 
-def refusals() -> Iterator[route_pb.Route]:
-    """Every refusal, in order."""
-    for item in REFUSALS:
-        built = refusal(item.name, item.status)
-        tested = built.match.headers.add(name=item.header, invert_match=not item.matching)
-        tested.string_match.safe_regex.regex = item.pattern
-        yield built
+def refusals() -> tuple[route_pb.Route, ...]:
+    """Every refusal, in order; what may hold an escaped slash comes before the last."""
+    return tuple(map(_refusal, REFUSALS))
+
+
+def _refusal(item: Refusal) -> route_pb.Route:
+    built = refusal(item.name, item.status)
+    tested = built.match.headers.add(name=item.header, invert_match=not item.matching)
+    tested.string_match.safe_regex.regex = item.pattern
+    return built
+
+
+def lists_models(route: Route) -> bool:
+    """Whether the gateway itself answers with its models, or for one whose name is a part of the path."""
+    path = route.path
+    begins = path.text == MODELS or (path.kind is PathKind.REGEX and path.text.startswith(f"{MODELS}/"))
+    return begins and ":" in route.name and isinstance(route.action, DirectResponse)
 
 
 def refusal(name: str, status: int = 404) -> route_pb.Route:

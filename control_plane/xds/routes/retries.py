@@ -8,6 +8,9 @@ from control_plane.xds.packing import packed, seconds
 
 # How often a balancer is asked again when it names an endpoint that was tried before.
 SELECTIONS = 5
+# `refresh_cluster_on_retry: true`, field 14 of the message, which our generated one does not know yet: each try is of
+# the next group.
+NEXT_GROUP = b"\x70\x01"
 
 
 def retry_policy(action: Forward) -> route_pb.RetryPolicy | None:
@@ -20,6 +23,10 @@ def retry_policy(action: Forward) -> route_pb.RetryPolicy | None:
         policy.per_try_timeout.CopyFrom(seconds(bound))
     if action.retries is not None:
         _again(policy, action.retries)
+    if action.fallback:
+        policy.MergeFromString(NEXT_GROUP)
+    elif action.retries is not None:
+        _elsewhere(policy)
     return policy
 
 
@@ -37,7 +44,10 @@ def _again(policy: route_pb.RetryPolicy, retries: Retries) -> None:
     policy.retry_back_off.max_interval.CopyFrom(seconds(retries.max_backoff))
     method = policy.retriable_request_headers.add(name=":method")
     method.string_match.safe_regex.regex = "|".join(retries.methods)
-    # Another endpoint, where there is one.
+
+
+def _elsewhere(policy: route_pb.RetryPolicy) -> None:
+    """Another endpoint, where there is one."""
     predicate = policy.retry_host_predicate.add(name="envoy.retry_host_predicates.previous_hosts")
     predicate.typed_config.CopyFrom(packed(previous_hosts_pb.PreviousHostsPredicate()))
     policy.host_selection_retry_max_attempts = SELECTIONS

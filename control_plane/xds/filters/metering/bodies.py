@@ -13,6 +13,7 @@ from envoy_data_plane.google.protobuf import Any, Struct
 from control_plane.ir.model import Gateway, Route
 from control_plane.xds import names
 from control_plane.xds.filters import body_rewrite
+from control_plane.xds.filters.llm.groups import is_last
 from control_plane.xds.filters.metering import fields
 from control_plane.xds.filters.per_route import ON, PerRoute
 from service_kit import contract
@@ -26,7 +27,7 @@ def filters(gateway: Gateway) -> tuple[HttpFilter, ...]:
     if not metered(gateway):
         return ()
     unused = Metadata(
-        metadata_namespace=contract.USAGE_NAMESPACE, value=Struct.from_dict(dict.fromkeys(contract.NUMBERS_USED, 0))
+        metadata_namespace=contract.USAGE_NAMESPACE, value=Struct.from_dict(dict.fromkeys(contract.NUMBERS_READ, 0))
     )
     reader = JsonToMetadata(
         request_rules=JsonToMetadataMatchRules(
@@ -45,12 +46,17 @@ def filters(gateway: Gateway) -> tuple[HttpFilter, ...]:
 
 
 def per_route(route: Route | None) -> PerRoute:
-    """On where the route is metered."""
-    if route is None or route.tokens is None:
+    """On where the route is metered, or one that takes its requests."""
+    if not reads_bodies(route):
         return {}
     return {names.UNUSED_TOKENS: ON, names.JSON_TOKENS: ON}
 
 
 def metered(gateway: Gateway) -> bool:
-    """Whether any route's tokens are counted."""
-    return any(route.tokens is not None for route in gateway.routes)
+    """Whether any route's tokens are counted, or bodies are read to find it."""
+    return any(map(reads_bodies, gateway.routes))
+
+
+def reads_bodies(route: Route | None) -> bool:
+    """Whether the route is metered, or takes the requests of a group before their bodies are read."""
+    return route is not None and (route.tokens is not None or is_last(route))

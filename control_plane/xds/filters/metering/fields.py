@@ -19,8 +19,11 @@ from envoy_data_plane.google.protobuf import Value
 from service_kit import contract
 
 MODEL, STREAM, PROMPT, OTHER = "model", "stream", "prompt", "other"
+# What Ollama's older clients say in place of `model` where they ask about one.
+NAME = "name"
+STREAM_OPTIONS, INCLUDE_USAGE = "stream_options", "include_usage"
 # Names by which some servers take a number of tokens or answers that is held for nobody.
-OTHER_NAMES: Final = ("best_of", "n_predict", "max_new_tokens", "max_output_tokens", "N")
+OTHER_NAMES: Final = ("best_of", "n_cmpl", "n_predict", "max_new_tokens", "max_output_tokens", "N")
 OPTIONS, NUM_PREDICT = "options", "num_predict"
 NO, ONE = Value(bool_value=False), Value(number_value=1.0)
 
@@ -30,7 +33,9 @@ def asked() -> list[JsonToMetadataRule]:
     outputs = {name: (name,) for name in contract.NUMBERS_OUTPUT} | {NUM_PREDICT: (OPTIONS, NUM_PREDICT)}
     return [
         _rule((MODEL,), MODEL, as_type=JsonToMetadataValueType.STRING),
+        _rule((NAME,), NAME, as_type=JsonToMetadataValueType.STRING),
         _rule((STREAM,), STREAM, missing=NO),
+        _rule((STREAM_OPTIONS, INCLUDE_USAGE), INCLUDE_USAGE),
         _rule((PROMPT,), PROMPT),
         _rule((contract.NUMBER_ANSWERS,), contract.NUMBER_ANSWERS, missing=ONE),
         *(_rule(path, name) for name, path in outputs.items()),
@@ -45,6 +50,7 @@ def used() -> list[JsonToMetadataRule]:
         (("usage", "completion_tokens"), "output"),
         (("usage", "total_tokens"), "total"),
         (("usage", "prompt_tokens_details", "cached_tokens"), "cached"),
+        (("usage", "completion_tokens_details", "reasoning_tokens"), contract.NUMBER_REASONING),
         (("prompt_eval_count",), "input"),
         (("eval_count",), "output"),
     )

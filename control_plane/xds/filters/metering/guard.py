@@ -5,6 +5,7 @@ allows would be held for nothing. A body that was not read at all lacks what is 
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from envoy.config.rbac.v3 import rbac_pb2 as rbac_pb
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as rbac_filter_pb
@@ -17,7 +18,11 @@ from google.protobuf.any_pb2 import Any as ProtoAny
 
 from control_plane.ir.model import Api, Gateway, Metering, Route
 from control_plane.xds import cel, names
-from control_plane.xds.filters.metering.demand import OUTPUTS
+from control_plane.xds.filters.llm import strays
+from control_plane.xds.filters.llm.groups import by_name, is_last
+from control_plane.xds.filters.llm.parameters import REFUSED
+from control_plane.xds.filters.metadata import PRESENT, held, no
+from control_plane.xds.filters.metering.demand import ENDLESS, OUTPUTS
 from control_plane.xds.filters.metering.fields import OTHER, PROMPT, STREAM
 from control_plane.xds.filters.per_route import PerRoute
 from control_plane.xds.packing import packed
@@ -26,9 +31,13 @@ from service_kit import contract
 # The policies' names stand in the response code details, where the error's mapper finds them.
 POLICY = contract.UNCOUNTED
 FRACTIONS = f"{POLICY}-fraction"
+# A parameter that the model does not know. Before the others in the alphabet, so that it is named first.
+UNSUPPORTED = "parameter-unsupported"
 STAT_PREFIX = "token_guard."
 # As OpenAI has it.
 MOST_ANSWERS = 128
+# Every whole number up to it is one of JSON's.
+LARGEST_NUMBER = 1 << 53
 
 
 def filters(_gateway: Gateway) -> tuple[HttpFilter, ...]:
@@ -38,14 +47,25 @@ def filters(_gateway: Gateway) -> tuple[HttpFilter, ...]:
 
 
 def per_route(route: Route | None) -> PerRoute:
-    """What a metered route lets pass."""
-    return {} if route is None or route.tokens is None else {names.TOKEN_GUARD: guarded(route.tokens)}
+    """What a metered route lets pass; the last of a group, nothing."""
+    if route is not None and is_last(route):
+        return {names.TOKEN_GUARD: strays.guarded(STAT_PREFIX, by_name=by_name(route))}
+    if route is None or route.tokens is None:
+        return {}
+    call = route.model
+    if call is None:
+        return {names.TOKEN_GUARD: guarded(route.tokens)}
+    return {names.TOKEN_GUARD: guarded(route.tokens, clamps=call.clamps, refuses=bool(call.refused))}
 
 
-def guarded(tokens: Metering) -> ProtoAny:
-    """What a route that is metered so says to the guard."""
+@lru_cache(maxsize=1024)  # few ways to meter, many routes
+def guarded(tokens: Metering, *, clamps: bool = False, refuses: bool = False) -> ProtoAny:
+    """What a route that is metered so says to the guard; one that `refuses` parameters has them looked for."""
     anybody = [rbac_pb.Principal(any=True)]
-    policies = {POLICY: rbac_pb.Policy(permissions=_refused(tokens), principals=anybody)}
+    policies = {POLICY: rbac_pb.Policy(permissions=_refused(tokens, clamps=clamps), principals=anybody)}
+    if refuses:
+        refused = held(contract.LLM_NAMESPACE, REFUSED, PRESENT)
+        policies[UNSUPPORTED] = rbac_pb.Policy(permissions=[refused], principals=anybody)
     if outputs := OUTPUTS[tokens.api]:
         policies[FRACTIONS] = rbac_pb.Policy(
             permissions=[rbac_pb.Permission(any=True)],
@@ -56,18 +76,24 @@ def guarded(tokens: Metering) -> ProtoAny:
     return packed(rbac_filter_pb.RBACPerRoute(rbac=rbac_filter_pb.RBAC(rules=rules, rules_stat_prefix=STAT_PREFIX)))
 
 
-def _refused(tokens: Metering) -> Iterator[rbac_pb.Permission]:
-    yield _no(_held(contract.NUMBER_ANSWERS, _between(1, MOST_ANSWERS)))
-    yield _no(_either(_held(STREAM, value_pb.ValueMatcher(bool_match=value)) for value in (False, True)))
+def _refused(tokens: Metering, *, clamps: bool) -> Iterator[rbac_pb.Permission]:
+    yield no(_held(contract.NUMBER_ANSWERS, _between(1, MOST_ANSWERS)))
+    yield no(_either(_held(STREAM, value_pb.ValueMatcher(bool_match=value)) for value in (False, True)))
     yield _held(OTHER, PRESENT)
     for name in OUTPUTS[tokens.api]:
-        yield _both(_held(name, PRESENT), _no(_held(name, _between(1, tokens.most))))
+        yield _both(_held(name, PRESENT), *(no(_held(name, value)) for value in _taken(name, tokens, clamps=clamps)))
     if tokens.api is Api.COMPLETIONS:
         # A list of prompts is as many answers, and nobody can say how many: only one text is read.
-        yield _no(_held(PROMPT, PRESENT))
+        yield no(_held(PROMPT, PRESENT))
 
 
-PRESENT = value_pb.ValueMatcher(present_match=True)
+def _taken(name: str, tokens: Metering, *, clamps: bool) -> Iterator[value_pb.ValueMatcher]:
+    """The numbers that pass; of those that are cut down, also what stands for no end."""
+    yield _between(1, LARGEST_NUMBER if clamps else tokens.most)
+    for endless in ENDLESS.get(name, ()) if clamps else ():
+        matcher = value_pb.ValueMatcher()
+        matcher.double_match.exact = endless
+        yield matcher
 
 
 def _between(least: int, most: int) -> value_pb.ValueMatcher:
@@ -79,16 +105,7 @@ def _between(least: int, most: int) -> value_pb.ValueMatcher:
 
 
 def _held(name: str, value: value_pb.ValueMatcher) -> rbac_pb.Permission:
-    permission = rbac_pb.Permission()
-    matcher = permission.sourced_metadata.metadata_matcher
-    matcher.filter = contract.LLM_NAMESPACE
-    matcher.path.add(key=name)
-    matcher.value.CopyFrom(value)
-    return permission
-
-
-def _no(permission: rbac_pb.Permission) -> rbac_pb.Permission:
-    return rbac_pb.Permission(not_rule=permission)
+    return held(contract.LLM_NAMESPACE, name, value)
 
 
 def _either(permissions: Iterator[rbac_pb.Permission]) -> rbac_pb.Permission:

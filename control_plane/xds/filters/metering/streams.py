@@ -11,8 +11,9 @@ from envoy_data_plane.google.protobuf import Any
 
 from control_plane.ir.model import Gateway, Route
 from control_plane.xds import names
+from control_plane.xds.filters.llm.groups import in_a_group
 from control_plane.xds.filters.metering import fields
-from control_plane.xds.filters.metering.bodies import metered
+from control_plane.xds.filters.metering.bodies import metered, reads_bodies
 from control_plane.xds.filters.per_route import ON, PerRoute
 
 # Bytes; of a larger event nothing is read, and it passes all the same.
@@ -34,5 +35,5 @@ def filters(gateway: Gateway) -> tuple[HttpFilter, ...]:
 
 
 def per_route(route: Route | None) -> PerRoute:
-    """On where the route is metered."""
-    return {} if route is None or route.tokens is None else {names.STREAMED_TOKENS: ON}
+    """On where the route is metered; streams of models have readers of their own."""
+    return {names.STREAMED_TOKENS: ON} if reads_bodies(route) and not in_a_group(route) else {}

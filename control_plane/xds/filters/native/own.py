@@ -26,12 +26,21 @@ from control_plane.xds.filters.native.matching import every, exactly, like, no, 
 from control_plane.xds.filters.per_route import ON, PerRoute
 from control_plane.xds.listener.source import over_ads
 from control_plane.xds.packing import TYPE_PREFIX, packed
-from service_kit.gateway_tokens import ANYWHERE_CLAIM, CONSUMER_CLAIM, KEY_ID_CLAIM, PLAN_CLAIM, TENANT_CLAIM
+from service_kit.gateway_tokens import (
+    ANYWHERE_CLAIM,
+    CONSUMER_CLAIM,
+    KEY_ID_CLAIM,
+    MODELS_CLAIM,
+    PLAN_CLAIM,
+    TENANT_CLAIM,
+)
 
 SIGNATURE_TYPE = TYPE_PREFIX + verified.AUTHENTICATION
 TOKEN_TYPE = TYPE_PREFIX + rbac_filter_pb.RBAC.DESCRIPTOR.full_name
 # The filters by name, and what they are.
 FILTERS = {names.OWN_SIGNATURE: SIGNATURE_TYPE, names.OWN_TOKEN: TOKEN_TYPE}
+# A restriction to some models, as the authorizer writes it into the header.
+MODELS = ",([A-Za-z0-9._:/@+*-]+,)*"
 YES = value_pb.ValueMatcher(bool_match=True)
 
 
@@ -94,6 +103,7 @@ def _claims(issuer: JwtIssuer, gateway: Gateway) -> Iterator[rbac_pb.Principal]:
     yield from (of_token(like(token.PLAIN), OWN, claim) for claim in ("sub", CONSUMER_CLAIM, KEY_ID_CLAIM))
     yield token.absent_or((like(token.PLAIN),), OWN, TENANT_CLAIM)
     yield token.absent_or((exactly(plan.name) for plan in gateway.plans), OWN, PLAN_CLAIM)
+    yield token.absent_or((like(MODELS),), OWN, MODELS_CLAIM)
     yield of_token(YES, OWN, ANYWHERE_CLAIM)
 
 

@@ -18,7 +18,7 @@ from control_plane.xds.filters.native.matching import VERDICTS
 from control_plane.xds.filters.native.verified import header_of
 from control_plane.xds.filters.per_route import ON, PerRoute
 from service_kit import contract
-from service_kit.gateway_tokens import CONSUMER_CLAIM, KEY_ID_CLAIM, PLAN_CLAIM, TENANT_CLAIM
+from service_kit.gateway_tokens import CONSUMER_CLAIM, KEY_ID_CLAIM, MODELS_CLAIM, PLAN_CLAIM, TENANT_CLAIM
 
 SET = HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
 UNLESS_SET = HeaderValueOptionHeaderAppendAction.ADD_IF_ABSENT
@@ -31,6 +31,7 @@ OWN_PARTS = {
     "tenant": TENANT_CLAIM,
     "plan": PLAN_CLAIM,
     "key_id": KEY_ID_CLAIM,
+    "models": MODELS_CLAIM,
 }
 
 
@@ -44,7 +45,7 @@ def identity_filters(gateway: Gateway) -> tuple[HttpFilter, ...]:
         *(_header(part, _of_token(OWN, claim), SET) for part, claim in own.items()),
         _header("profile", f"%DYNAMIC_METADATA({VERDICTS}:{grant.GRANTED})%", SET),
         _header("plan", gateway.default_plan or contract.MISSING, UNLESS_SET),
-        *(_header(part, contract.MISSING, UNLESS_SET) for part in ("tenant", "consumer", "key_id")),
+        *(_header(part, contract.MISSING, UNLESS_SET) for part in ("tenant", "consumer", "key_id", "models")),
     ]
     return (_mutating(names.NATIVE_IDENTITY, mutations),)
 

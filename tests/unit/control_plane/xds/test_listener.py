@@ -7,6 +7,7 @@ import pytest
 from envoy.config.core.v3 import address_pb2 as address_pb
 from envoy.config.listener.v3 import listener_components_pb2 as components_pb
 from envoy.config.listener.v3 import listener_pb2 as listener_pb
+from envoy.extensions.access_loggers.file.v3 import file_pb2 as file_pb
 from envoy.extensions.filters.network.connection_limit.v3 import connection_limit_pb2 as limit_pb
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2 as early_pb
@@ -20,6 +21,7 @@ from control_plane.xds.access_log import FIELDS
 from service_kit import contract
 from tests.support.certificates import Authority
 from tests.support.compiled import config, route, snapshots
+from tests.support.models import MODEL_UPSTREAMS, model
 
 PROXIES = ["10.0.0.0/8", "2001:db8::/32"]
 
@@ -127,7 +129,9 @@ def test_a_path_is_one_string_for_every_rule(listeners: Listeners) -> None:
     for _, manager in managers(listeners):
         assert manager.normalize_path.value
         assert manager.merge_slashes
-        assert manager.path_with_escaped_slashes_action == hcm_pb.HttpConnectionManager.REJECT_REQUEST
+        assert (
+            manager.path_with_escaped_slashes_action == hcm_pb.HttpConnectionManager.KEEP_UNCHANGED
+        )  # refused by a route
 
 
 def test_nobody_brings_the_certificate_of_another(listeners: Listeners) -> None:
@@ -168,3 +172,20 @@ def test_a_redirecting_listener_has_routes_of_its_own(listeners: Listeners) -> N
 @pytest.mark.parametrize("word", ["AUTHORIZATION)", "COOKIE", "%PATH(WQ", ":PATH"])
 def test_the_access_log_reads_no_credential_and_no_query(word: str) -> None:
     assert [name for name, text in FIELDS.items() if word in text.upper()] == []
+
+
+@pytest.mark.parametrize("called", [False, True], ids=["no model", "a model"])
+def test_over_quic_the_log_finds_the_client_behind_a_proxy_where_no_upstream_is_told(*, called: bool) -> None:
+    """A header that is removed on the way is nothing to a log that is written at the end."""
+    models = {"models": [model()], "llm": {"auth": "none"}, "upstreams": MODEL_UPSTREAMS} if called else {}
+    envoy, _ = snapshots(config(listeners={"tls": {**LISTENERS["tls"], "trusted_proxies": PROXIES}}, **models))
+    found = listener_pb.Listener.FromString(envoy.of(names.LISTENER_TYPE)[HTTP3].body)
+    formats = []
+    for chain in found.filter_chains:
+        log = file_pb.FileAccessLog()
+        manager_of(chain).access_log[0].typed_config.Unpack(log)
+        formats.append(log.log_format.json_format["client"])
+
+    kept = ("%COALESCE(", "tollgate.client:address", contract.FORWARDED_FOR_HEADER)
+    expected = kept if called else (f"%REQ({contract.FORWARDED_FOR_HEADER})%",)
+    assert any(all(part in text for part in expected) for text in formats), formats

@@ -64,3 +64,15 @@ def test_an_edit_of_a_plain_route_changes_nothing_that_listeners_are_made_of() -
     assert shown_to_listeners(after) == shown_to_listeners(before)
     assert {item.name for item in shown_to_listeners(before).routes} == set(WITH_FILTERS)
     assert {item.name for item in shown_to_listeners(before).upstreams} == {"needed"}
+
+
+def test_listeners_of_a_gateway_that_translates_are_those_of_the_whole() -> None:
+    whole = compiled(
+        config(
+            upstreams={"local": {"url": "http://127.0.0.1:9001", "api": "ollama-native"}},
+            models=[{"name": "clever", "upstream": "local"}],
+            llm={"auth": "none"},
+        )
+    ).gateway
+
+    assert made(shown_to_listeners(whole)) == made(whole)

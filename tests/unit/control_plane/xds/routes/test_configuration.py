@@ -6,7 +6,9 @@ import pytest
 from envoy.config.route.v3 import route_components_pb2 as route_pb
 
 from control_plane.xds import names
-from tests.support.compiled import route
+from control_plane.xds.routes import route_configuration
+from tests.support.compiled import compiled, config, route
+from tests.support.models import MODEL_UPSTREAMS, model
 from tests.support.routes import only, virtual_hosts
 
 
@@ -30,8 +32,32 @@ def test_a_host_has_its_own_routes_before_those_of_all_hosts() -> None:
     assert [item.name for item in hosts["*"]] == ["any", names.NO_ROUTE]
 
 
-def test_the_profile_does_not_reach_the_upstream() -> None:
-    assert list(only().request_headers_to_remove) == ["x-tollgate-profile"]
+def test_calls_of_models_are_taken_on_every_host_but_by_routes_of_the_host() -> None:
+    """Any host: the endpoints win over a prefix. A host's own routes come before all that is of any host."""
+    content = config(
+        routes=[
+            route("rest", "/v1/*"),
+            route("site", "/*", hosts=["www.test"]),
+            route("files", "/v1/files/*", hosts=["api.test"]),
+        ],
+        upstreams={**MODEL_UPSTREAMS, "email": {"url": "http://127.0.0.1:9001"}},
+        llm={"auth": "none", "ollama": False},
+        models=[model(apis=["chat"])],
+    )
+    found = route_configuration(compiled(content).gateway).virtual_hosts
+    orders = {host.name: [item.name for item in host.routes if item.name in NAMED] for host in found}
+
+    assert orders["*"] == ["chat:m", "chat:", "rest"]
+    assert orders["www.test"] == ["site", "chat:m", "chat:", "rest"]
+    assert orders["api.test"] == ["files", "chat:m", "chat:", "rest"]
+
+
+NAMED = ("chat:m", "chat:", "rest", "site", "files")
+INTERNAL = ["x-tollgate-profile", "x-tollgate-models"]
+
+
+def test_the_rules_of_an_identity_do_not_reach_the_upstream() -> None:
+    assert list(only().request_headers_to_remove) == INTERNAL
 
 
 CHANGES = {"set": {"x-a": "100%"}, "add": {"x-b": "2"}, "remove": ["x-c"]}
@@ -47,7 +73,7 @@ WRITTEN = [("x-a", "100%%", "OVERWRITE_IF_EXISTS_OR_ADD"), ("x-b", "2", "APPEND_
 def test_changes_of_request_headers() -> None:
     built = only(request_headers=CHANGES)
 
-    assert list(built.request_headers_to_remove) == ["x-tollgate-profile", "x-c"]
+    assert list(built.request_headers_to_remove) == [*INTERNAL, "x-c"]
     assert told(built.request_headers_to_add) == WRITTEN
 
 

@@ -1,0 +1,1 @@
+"""What Envoy does for calls of language models, beside counting their tokens."""
