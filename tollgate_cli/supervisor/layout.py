@@ -21,6 +21,8 @@ class Sockets:
     ledger_metrics: UnixEndpoint
     ratelimit: UnixEndpoint
     ratelimit_metrics: UnixEndpoint
+    translator: UnixEndpoint
+    translator_metrics: UnixEndpoint
     store: UnixEndpoint
     envoy: UnixEndpoint
 
@@ -66,7 +68,10 @@ class Layout:
     def wiring(self) -> Wiring:
         """What Envoy is told of the services of this host."""
         sockets = self.sockets
-        return Wiring(sockets.authz, sockets.ratelimit, str(self.access_log), oauth=sockets.oauth, usage=sockets.usage)
+        return Wiring(
+            sockets.authz, sockets.ratelimit, str(self.access_log),
+            oauth=sockets.oauth, usage=sockets.usage, translator=sockets.translator,
+        )  # fmt: skip
 
     def lock(self, name: str) -> Path:
         return self.run / f"{name}.lock"
@@ -91,6 +96,8 @@ def layout(state_dir: Path) -> Layout:
             ledger_metrics=unix_endpoint(run / "ledger-metrics.sock"),
             ratelimit=unix_endpoint(run / "ratelimit.sock"),
             ratelimit_metrics=unix_endpoint(run / "ratelimit-metrics.sock"),
+            translator=unix_endpoint(run / "translator.sock"),
+            translator_metrics=unix_endpoint(run / "translator-metrics.sock"),
             store=unix_endpoint(run / "store.sock"),
             envoy=unix_endpoint(run / "envoy.sock"),
         ),

@@ -13,13 +13,13 @@ from service_kit.settings import SettingError, TlsFiles
 from tollgate_cli.supervisor.envoy import ENVOY_FLAGS
 from tollgate_cli.supervisor.layout import Layout
 
-STORE, CONTROL_PLANE, AUTHZ, RATELIMIT, LEDGER, ENVOY = (
-    "store", "control_plane", "authz", "ratelimit", "ledger", "envoy",
+STORE, CONTROL_PLANE, AUTHZ, RATELIMIT, LEDGER, TRANSLATOR, ENVOY = (
+    "store", "control_plane", "authz", "ratelimit", "ledger", "translator", "envoy",
 )  # fmt: skip
-NAMES = (STORE, CONTROL_PLANE, AUTHZ, RATELIMIT, LEDGER, ENVOY)
+NAMES = (STORE, CONTROL_PLANE, AUTHZ, RATELIMIT, LEDGER, TRANSLATOR, ENVOY)
 # Envoy first, so that nothing it still needs is gone; the ledger behind those who write what it reads; the store last,
 # so that every counter is written.
-STOP_ORDER = (ENVOY, AUTHZ, RATELIMIT, LEDGER, CONTROL_PLANE, STORE)
+STOP_ORDER = (ENVOY, TRANSLATOR, AUTHZ, RATELIMIT, LEDGER, CONTROL_PLANE, STORE)
 
 # What every process may know of the environment; the configuration's ${...} are the control plane's alone.
 PASSED_ON = frozenset(
@@ -66,11 +66,14 @@ class Gateway:
     control_plane: Endpoint
     tls: TlsFiles | None = None
     group: str = ""
+    # Whether calls of language models can be translated.
+    translates: bool = True
 
 
 def processes(gateway: Gateway) -> tuple[ProcessSpec, ...]:
     """Every process, in the order of their start."""
-    return (store(gateway), control_plane(gateway), authz(gateway), ratelimit(gateway), ledger(gateway), envoy(gateway))
+    made = (store, control_plane, authz, ratelimit, ledger, *([translator] if gateway.translates else []), envoy)
+    return tuple(process(gateway) for process in made)
 
 
 def store(gateway: Gateway) -> ProcessSpec:
@@ -107,6 +110,9 @@ def control_plane(gateway: Gateway) -> ProcessSpec:
     place, sockets = gateway.layout, gateway.layout.sockets
     binary = ("--envoy-binary", str(gateway.envoy_binary)) if gateway.envoy_binary else ()
     config = (str(gateway.config),) if gateway.config else ()
+    translating = (
+        "--translator", str(sockets.translator), "--scrape", f"translator={sockets.translator_metrics}",
+    ) if gateway.translates else ()  # fmt: skip
     return ProcessSpec(
         name=CONTROL_PLANE,
         command=_python(
@@ -116,7 +122,7 @@ def control_plane(gateway: Gateway) -> ProcessSpec:
             "--oauth", str(sockets.oauth), "--usage", str(sockets.usage),
             "--access-log", str(place.access_log), "--envoy-admin", str(sockets.envoy),
             "--scrape", f"authz={sockets.authz_metrics}", "--scrape", f"ratelimit={sockets.ratelimit_metrics}",
-            "--scrape", f"ledger={sockets.ledger_metrics}",
+            "--scrape", f"ledger={sockets.ledger_metrics}", *translating,
             *binary,
         ),
         environ={**gateway.environ, **GRPC},
@@ -168,6 +174,20 @@ def ledger(gateway: Gateway) -> ProcessSpec:
         ),
         environ=_passed_on(gateway.environ),
         address=sockets.ledger,
+        health=Health.GRPC,
+    )  # fmt: skip
+
+
+def translator(gateway: Gateway) -> ProcessSpec:
+    """It asks no control plane: what it is to do, Envoy says with each call."""
+    sockets = gateway.layout.sockets
+    return ProcessSpec(
+        name=TRANSLATOR,
+        command=_python(
+            "llm_translator", "--listen", str(sockets.translator), "--metrics", str(sockets.translator_metrics),
+        ),
+        environ=_passed_on(gateway.environ),
+        address=sockets.translator,
         health=Health.GRPC,
     )  # fmt: skip
 

@@ -25,8 +25,8 @@ LABEL = "logs"
 class Rotation:
     """When a log is renamed, and how many renamed ones are kept."""
 
-    # Some 100,000 requests of an access log, in a file that every tool still opens; six logs of five such files are
-    # 2 GiB, which small disks have.
+    # Some 100,000 requests of an access log, in a file that every tool still opens; eight logs of five such files
+    # are 2.5 GiB, which small disks have.
     size: int = 64 << 20
     kept: int = 4
     # Seconds between two looks: 20,000 requests a second write some 25 MiB meanwhile, less than half a file.

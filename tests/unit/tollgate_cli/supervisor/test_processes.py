@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,13 @@ def test_every_process_is_there_and_is_stopped():
     assert sorted(STOP_ORDER) == sorted(NAMES)
 
 
+def test_without_a_translator_nobody_is_told_of_one():
+    without = processes(replace(GATEWAY, translates=False))
+
+    assert [spec.name for spec in without] == [name for name in NAMES if name != "translator"]
+    assert "translator" not in " ".join(word for spec in without for word in spec.command)
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -34,7 +42,9 @@ def test_every_process_is_there_and_is_stopped():
             " --access-log /s/logs/access.log"
             " --envoy-admin unix:/s/run/envoy.sock --scrape authz=unix:/s/run/authz-metrics.sock"
             " --scrape ratelimit=unix:/s/run/ratelimit-metrics.sock"
-            " --scrape ledger=unix:/s/run/ledger-metrics.sock --envoy-binary /opt/envoy",
+            " --scrape ledger=unix:/s/run/ledger-metrics.sock"
+            " --translator unix:/s/run/translator.sock --scrape translator=unix:/s/run/translator-metrics.sock"
+            " --envoy-binary /opt/envoy",
             id="control plane",
         ),
         pytest.param(
@@ -59,9 +69,14 @@ def test_every_process_is_there_and_is_stopped():
             id="ledger",
         ),
         pytest.param(
+            "translator",
+            "llm_translator --listen unix:/s/run/translator.sock --metrics unix:/s/run/translator-metrics.sock",
+            id="translator",
+        ),
+        pytest.param(
             "envoy",
             "-c /s/run/bootstrap.yaml --disable-hot-restart --drain-time-s 600 --drain-strategy immediate"
-            " --file-flush-interval-msec 10 --file-flush-min-size-kb 0",
+            " --file-flush-interval-msec 1000 --file-flush-min-size-kb 0",
             id="envoy",
         ),
         pytest.param(
