@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from control_plane.config.discovered import Found, with_discovered
 from control_plane.config.errors import InvalidConfig, Location
+from control_plane.config.errors import Path as KeyPath
 from control_plane.config.key_sets import KeySets, with_key_sets
 from control_plane.config.load import Known, Loaded, load
 from control_plane.ir.build import Builder
+from control_plane.ir.checks.ways import translated_calls
+from control_plane.ir.llm.places import place_of
 from control_plane.ir.model import Gateway
 from control_plane.ir.warnings import warnings
 from service_kit.collector import without_collections
@@ -44,9 +48,18 @@ class Checked:
     def admin_address(self) -> TcpEndpoint:
         return self.loaded.config.admin.address
 
+    def check_untranslated(self) -> None:
+        """InvalidConfig where calls of a model have to be translated, for a gateway that has nobody to do it."""
+        if lacking := tuple(translated_calls(self.loaded.config)):
+            raise InvalidConfig(map(self.loaded.marks.located, lacking), self.loaded.files)
+
     def place(self, kind: str, name: str) -> Location:
-        """Where a route, upstream or listener was written; `kind` is the section's key."""
-        return self.loaded.marks.at((kind, self._route_places[name] if kind == "routes" else name), at_key=True)
+        """Where a route, upstream or listener was written; `kind` is the section's key. That of a model: the model."""
+        return self.loaded.marks.at(self._place_of_route(name) if kind == "routes" else (kind, name), at_key=True)
+
+    def _place_of_route(self, name: str) -> KeyPath:
+        index = self._route_places.get(name)
+        return place_of(name, self.loaded.config) if index is None else ("routes", index)
 
     @cached_property
     def _route_places(self) -> Mapping[str, int]:
@@ -65,12 +78,15 @@ class Checker:
         self._known = Known()
         self._builder = Builder()
 
-    def read(self, path: Path | None, environ: Mapping[str, str], sets: KeySets | None = None) -> Checked:
+    def read(
+        self, path: Path | None, environ: Mapping[str, str], sets: KeySets | None = None, found: Found | None = None
+    ) -> Checked:
         """The configuration of this file or directory, or the environment's preset, with the key sets that were
-        fetched; InvalidConfig with every mistake.
+        fetched and the models that were found; InvalidConfig with every mistake.
         """
         with without_collections():
-            return meant(with_key_sets(load(path, environ, self._known), sets or {}), self._builder)
+            loaded = with_key_sets(load(path, environ, self._known), sets or {})
+            return meant(with_discovered(loaded, found or {}), self._builder)
 
     def meant(self, loaded: Loaded) -> Checked:
         """What a configuration means that was loaded from elsewhere; InvalidConfig where it cannot be enforced."""

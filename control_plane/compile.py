@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from control_plane.checked import Checked, Checker, meant
+from control_plane.config.discovered import Found, with_discovered
 from control_plane.config.key_sets import KeySets, with_key_sets
 from control_plane.config.load import load
 from control_plane.consistency import Inspector
@@ -20,15 +21,21 @@ def compile_file(path: Path | None, environ: Mapping[str, str]) -> Checked:
     return meant(load(path, environ), Builder())
 
 
-def with_fetched(checked: Checked, sets: KeySets) -> Checked:
-    """The same configuration with these key sets, as far as its issuers have them fetched."""
-    return meant(with_key_sets(checked.loaded, sets), Builder())
+def with_fetched(checked: Checked, sets: KeySets, found: Found | None = None) -> Checked:
+    """The same configuration with these key sets and models, as far as it has them fetched."""
+    return meant(with_discovered(with_key_sets(checked.loaded, sets), found or {}), Builder())
 
 
 def snapshots(gateway: Gateway, wiring: Wiring) -> tuple[Snapshot, Snapshot]:
     """All that an Envoy and all that the services are told; InconsistentSnapshot where the compiler is at fault."""
     release = _release(gateway, Resources(wiring), Inspector(), Release(EMPTY, EMPTY))
     return release.envoy, release.policies
+
+
+def check_services(checked: Checked, wiring: Wiring) -> None:
+    """InvalidConfig where a configuration needs a process that this gateway does not have."""
+    if wiring.translator is None:
+        checked.check_untranslated()
 
 
 class Compiler(Checker):
@@ -40,9 +47,14 @@ class Compiler(Checker):
 
     def __init__(self, wiring: Wiring) -> None:
         super().__init__()
+        self._wiring = wiring
         self._resources = Resources(wiring)
         self._inspector = Inspector()
         self._last = Release(EMPTY, EMPTY)
+
+    def check_services(self, checked: Checked) -> None:
+        """InvalidConfig where it needs a process that is not there."""
+        check_services(checked, self._wiring)
 
     def release(self, gateway: Gateway) -> Release:
         """As snapshots."""

@@ -17,6 +17,7 @@ from control_plane.admin.app import Admin, admin_app
 from control_plane.admin.calls import Served
 from control_plane.admin.http import operations_routes
 from control_plane.admin.identities import SIGNING_KEYS, identities_routes, identities_rpc
+from control_plane.admin.models import models_routes, models_rpc
 from control_plane.admin.quotas import quotas_routes, quotas_rpc
 from control_plane.admin.rpc import admin_rpc, by_token_or_socket
 from control_plane.admin.token import stored_token
@@ -24,6 +25,9 @@ from control_plane.audit import Trail
 from control_plane.compile import Compiler
 from control_plane.config.errors import InvalidConfig
 from control_plane.config.model import Config
+from control_plane.discovery.asking import listed_models
+from control_plane.discovery.discovery import DiscoveredModels
+from control_plane.discovery.kept import kept_models
 from control_plane.endpoints.source import KubernetesApi
 from control_plane.endpoints.watcher import EndpointWatcher
 from control_plane.feedback.rpc import feedback_rpc
@@ -33,14 +37,15 @@ from control_plane.history.record import Record
 from control_plane.ir.model import Secret
 from control_plane.key_sets.documents import PublishedDocuments
 from control_plane.key_sets.fetched import FetchedKeySets
-from control_plane.key_sets.kept import KeptSets
+from control_plane.key_sets.kept import kept_sets
 from control_plane.keys.distribution import Distribution
 from control_plane.keys.errors import StoreUnusable
 from control_plane.keys.stored import StoredIdentities
 from control_plane.live.configuration import LiveConfiguration
 from control_plane.live.outside import Outside
-from control_plane.live.status import EndpointsMoved, KeySetsChanged, News
+from control_plane.live.status import EndpointsMoved, KeySetsChanged, ModelsChanged, News
 from control_plane.operations.identities import IdentityOperations
+from control_plane.operations.models import ModelOperations
 from control_plane.operations.operating import LiveOperations
 from control_plane.operations.quotas import LONGEST_CALL, QuotaOperations
 from control_plane.operations.quotas import SERVICE as QUOTAS
@@ -77,11 +82,23 @@ class Parts:
     publisher: Publisher
     endpoints: EndpointWatcher
     key_sets: FetchedKeySets
+    models: DiscoveredModels
     stored: StoredIdentities
     history: History
     record: Record
     trail: Trail
     live: LiveConfiguration
+
+    def lacking(self) -> Iterator[str]:
+        """What the gateway waits for, in sentences that everybody may read."""
+        if self.key_sets.lacking():
+            yield "the keys of an issuer were never fetched"
+        yield from self.models.unready()
+
+    def troubles(self) -> Iterator[str]:
+        """What is not as it should be with what others publish."""
+        yield from self.key_sets.troubles()
+        yield from self.models.troubles()
 
 
 def parts(
@@ -108,22 +125,35 @@ def parts(
     wiring = replace(chosen.wiring, key_pepper=lambda: Secret(stored.kept_pepper()))
     compiler = Compiler(wiring)
     key_sets = _key_sets(chosen, news, clock, log, registry)
-    reader = Reader(chosen.config, environ, compiler, key_sets.sets)
+    models = _models(chosen, news, clock, log, registry)
+    reader = Reader(chosen.config, environ, compiler, key_sets.sets, models.found)
     gate = Gate(compiler, chosen.envoy_binary, reader.place, clock)
-    outside = Outside(reader, endpoints, key_sets, stored)
+    outside = Outside(reader, endpoints, key_sets, models, stored)
     live = LiveConfiguration(gate, publisher, news, outside, record, trail, log=log, clock=clock, registry=registry)
-    return Parts(wiring, ads, publisher, endpoints, key_sets, stored, history, record, trail, live)
+    return Parts(wiring, ads, publisher, endpoints, key_sets, models, stored, history, record, trail, live)
 
 
 def _key_sets(chosen: Settings, news: News, clock: Clock, log: Logger, registry: CollectorRegistry) -> FetchedKeySets:
     return FetchedKeySets(
         PublishedDocuments(),
-        KeptSets(chosen.state_dir),
+        kept_sets(chosen.state_dir),
         clock=clock,
         log=log,
         registry=registry,
         random=random.random,
         changed=lambda: news.put_nowait(KeySetsChanged()),
+    )
+
+
+def _models(chosen: Settings, news: News, clock: Clock, log: Logger, registry: CollectorRegistry) -> DiscoveredModels:
+    return DiscoveredModels(
+        listed_models,
+        kept_models(chosen.state_dir),
+        clock=clock,
+        log=log,
+        registry=registry,
+        random=random.random,
+        changed=lambda: news.put_nowait(ModelsChanged()),
     )
 
 
@@ -164,18 +194,20 @@ def _for_operators(
         return admin.token
 
     generated = stored_token(chosen.state_dir)
-    admin = Admin(
-        lambda: config().admin, made.ads, registry, chosen.targets, generated, lambda: not made.key_sets.lacking()
-    )
+    admin = Admin(lambda: config().admin, made.ads, registry, chosen.targets, generated, made.lacking)
     on_tokens = TokenOperations(made.stored, config, clock, random_bytes=secrets.token_bytes)
     keys = Served(IdentityOperations(made.stored, on_tokens, clock, registry), token, made.trail)
     quotas = Served(QuotaOperations(limiter, config, made.stored, log), token, made.trail)
-    operations = LiveOperations(made.live, made.record, made.ads, made.wiring, made.key_sets.troubles, made.stored)
+    models = Served(ModelOperations(lambda: made.live.current, made.models.states), token, made.trail)
+    operations = LiveOperations(
+        made.live, made.record, made.ads, made.wiring, made.troubles, made.stored, made.models.states
+    )
     return _Operators(
         services=(
             admin_rpc(operations, token, made.trail),
             identities_rpc(keys),
             quotas_rpc(quotas),
+            models_rpc(models),
             csds_rpc(made.ads, by_token_or_socket(token)),
         ),
         app=admin_app(
@@ -184,6 +216,7 @@ def _for_operators(
                 *operations_routes(operations, token, made.trail),
                 *identities_routes(keys),
                 *quotas_routes(quotas),
+                *models_routes(models),
             ),
         ),
     )
@@ -222,8 +255,8 @@ async def serve(chosen: Settings, environ: Mapping[str, str]) -> None:
         stack.push_async_callback(made.trail.close)
         stack.push_async_callback(made.stored.close)
         await made.trail.begin()
-        # the first configuration waits for its first endpoints and key sets
-        following = [asyncio.create_task(item.run()) for item in (made.endpoints, made.key_sets)]
+        # the first configuration waits for its first endpoints, key sets and models
+        following = [asyncio.create_task(item.run()) for item in (made.endpoints, made.key_sets, made.models)]
         await live.start()
         tls = None if chosen.tls is None else certificates(chosen.tls, log, registry)
         limiter = _limiter(chosen, tls)

@@ -117,9 +117,17 @@ def _decoded(type_url: str, body: bytes) -> Message:
 
 
 def _message(message: Message) -> dict[str, Any]:
-    if len(unknown_fields.UnknownFieldSet(message)):
+    known = {field.name: _field(field, value) for field, value in message.ListFields()}
+    return known | _newer_fields(message, known) if len(unknown_fields.UnknownFieldSet(message)) else known
+
+
+def _newer_fields(message: Message, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that only the newer of the two libraries knows."""
+    newer = default_message_pool.url_to_type.get(TYPE_PREFIX + message.DESCRIPTOR.full_name)
+    parsed = None if newer is None else newer.parse(message.SerializeToString())
+    if parsed is None or _has_unknown_fields(parsed):
         raise UnknownField(message.DESCRIPTOR.full_name)
-    return {field.name: _field(field, value) for field, value in message.ListFields()}
+    return {name: value for name, value in parsed.to_dict(casing=Casing.SNAKE).items() if name not in known}
 
 
 def _field(field: FieldDescriptor, value: Any) -> Any:  # Any: protobuf values are of the field's type

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-from control_plane.ir.model import Gateway, Upstream
+from control_plane.ir.model import NOBODY, Gateway, Upstream
 from control_plane.policies.authz import authz_policy
 from control_plane.policies.ledger import ledger_policy
 from control_plane.policies.limits import Owner, limit_set, limited
@@ -12,10 +12,19 @@ from control_plane.reuse import Reused
 from control_plane.snapshot import Resource, resource
 from control_plane.xds import names
 from control_plane.xds.clusters.endpoints import endpoints
-from control_plane.xds.clusters.services import oauth_cluster, service_clusters, usage_cluster
+from control_plane.xds.clusters.services import (
+    nobody_cluster,
+    oauth_cluster,
+    service_clusters,
+    translator_cluster,
+    usage_cluster,
+)
 from control_plane.xds.clusters.upstream import upstream_cluster
+from control_plane.xds.clusters.variants import variant_cluster
+from control_plane.xds.filters.llm.groups import is_last
 from control_plane.xds.https_redirect import redirect_configuration
 from control_plane.xds.listener.listeners import listeners, shown_to_listeners
+from control_plane.xds.listener.variants import Way, variant_listener, ways
 from control_plane.xds.packing import serialized
 from control_plane.xds.routes import RouteTable
 from control_plane.xds.secrets import own_secrets, secrets
@@ -35,6 +44,7 @@ class Resources:
         self._wiring = wiring
         self._routes = RouteTable()
         self._made: Reused[int, tuple[Part, tuple[Resource, ...]]] = Reused()
+        self._ways: Reused[Way, tuple[Resource, ...]] = Reused()
         # Of the last good gateway, then of the last one tried; each with all that it was made of.
         self._listeners: tuple[tuple[Gateway, tuple[Resource, ...]], ...] = ()
 
@@ -42,11 +52,13 @@ class Resources:
         """From here on, another gateway is at hand."""
         self._routes.begin()
         self._made.begin()
+        self._ways.begin()
 
     def succeeded(self) -> None:
         """The gateway at hand is a good one."""
         self._routes.succeeded()
         self._made.succeeded()
+        self._ways.succeeded()
         self._listeners = self._listeners[-1:]
 
     def of_envoy(self, gateway: Gateway) -> Iterator[Resource]:
@@ -87,8 +99,28 @@ class Resources:
             yield resource(names.CLUSTER_TYPE, names.USAGE_CLUSTER, serialized(usage_cluster(self._wiring.usage)))
         for upstream in gateway.upstreams:
             yield from self._of_part(upstream, _reached)
+        yield from self._of_models(gateway)
         for secret in (*secrets(gateway), *own_secrets(self._wiring.followed)):
             yield resource(names.SECRET_TYPE, secret.name, serialized(secret))
+
+    def _of_models(self, gateway: Gateway) -> Iterator[Resource]:
+        """What is only there because of language models."""
+        if any(is_last(route) for route in gateway.routes):
+            yield resource(names.CLUSTER_TYPE, NOBODY, serialized(nobody_cluster()))
+        if self._wiring.translator is not None and gateway.llm is not None and gateway.llm.translates:
+            cluster = translator_cluster(self._wiring.translator, self._wiring)
+            yield resource(names.CLUSTER_TYPE, cluster.name, serialized(cluster))
+        for way in ways(gateway):
+            yield from self._ways.get(way) or self._made_way(way)
+
+    def _made_way(self, way: Way) -> tuple[Resource, ...]:
+        name = way.variant.name
+        made = (
+            resource(names.CLUSTER_TYPE, name, serialized(variant_cluster(way.variant))),
+            resource(names.LISTENER_TYPE, name, serialized(variant_listener(way))),
+        )
+        self._ways[way] = made
+        return made
 
     def _listening(self, gateway: Gateway) -> tuple[Resource, ...]:
         found = next((found for known, found in self._listeners if known == gateway), None)

@@ -52,6 +52,9 @@ def settings(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
             access_log=options.access_log,
             oauth=_socket(parser, options.oauth, "--oauth", "API keys would travel in the clear"),
             usage=_socket(parser, options.usage, "--usage", "whoever reaches it says who they are"),
+            translator=_service_endpoint(parser, options.translator, "--translator", tls)
+            if options.translator
+            else None,
             tls=tls,
         ),
         ratelimit_admin=_service_endpoint(
@@ -88,6 +91,7 @@ def _parser(environ: Mapping[str, str]) -> SettingsParser:
     )
     parser.setting("--oauth", help="Unix socket of the authorizer's endpoints that issue tokens, as Envoy reaches it")
     parser.setting("--usage", help="Unix socket where the ledger tells consumers their usage, as Envoy reaches it")
+    parser.setting("--translator", help="address of the translator of language models' APIs, as Envoy reaches it")
     parser.setting("--access-log", help="file that Envoy writes its access log to", default="/dev/stdout")
     parser.setting("--envoy-admin", help="address of Envoy's admin interface, for its metrics")
     parser.add_argument(

@@ -1,6 +1,6 @@
 """The observability port: metrics and health for everybody, status for who holds the admin token."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
@@ -20,8 +20,8 @@ from service_kit import contract
 class Admin:
     """What the observability port shows, and the token that guards all but metrics and health.
 
-    `settings` are those of the live configuration, with which they change; `has_keys` is false while the keys of an
-    issuer were never fetched.
+    `settings` are those of the live configuration, with which they change; `lacking` are reasons beside those of
+    consumers why the gateway is not ready, which everybody may read.
     """
 
     settings: Callable[[], model.Admin]
@@ -29,7 +29,7 @@ class Admin:
     registry: CollectorRegistry
     targets: tuple[Target, ...]
     generated_token: str
-    has_keys: Callable[[], bool] = lambda: True
+    lacking: Callable[[], Iterable[str]] = tuple
 
     @property
     def token(self) -> str:
@@ -40,12 +40,14 @@ class Admin:
     def shows_metrics(self) -> bool:
         return self.settings().metrics
 
-    @property
-    def ready(self) -> bool:
-        """Whether an Envoy is connected, every consumer runs what is published, and every issuer's keys are there."""
-        clusters = [status.cluster for status in self.ads.statuses()]
-        runs = contract.ENVOY_NODE_CLUSTER in clusters and all(self.ads.converged(cluster) for cluster in set(clusters))
-        return runs and self.has_keys()
+    def unready(self) -> Iterator[str]:
+        """Why the gateway is not ready: an Envoy is to be connected, and every consumer to run what is published."""
+        clusters = {status.cluster for status in self.ads.statuses()}
+        if contract.ENVOY_NODE_CLUSTER not in clusters:
+            yield "no Envoy is connected"
+        if not all(map(self.ads.converged, clusters)):
+            yield "not everybody runs what is published"
+        yield from self.lacking()
 
 
 def admin_app(admin: Admin, operations: Iterable[Route]) -> Starlette:
@@ -60,8 +62,8 @@ def admin_app(admin: Admin, operations: Iterable[Route]) -> Starlette:
         return JSONResponse({"status": "ok"})
 
     async def ready(_request: Request) -> Response:
-        is_ready = admin.ready
-        return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
+        reasons = list(admin.unready())
+        return JSONResponse({"ready": False, "reasons": reasons}, 503) if reasons else JSONResponse({"ready": True})
 
     return Starlette(
         routes=[
@@ -75,4 +77,4 @@ def admin_app(admin: Admin, operations: Iterable[Route]) -> Starlette:
 
 
 async def _not_found(_request: Request, _cause: Exception) -> Response:
-    return mistake(404, "not_found", "there are /metrics, /health, /readyz, /status, /history and /rollback")
+    return mistake(404, "not_found", "there are /metrics, /health, /readyz, /status, /models, /history and /rollback")

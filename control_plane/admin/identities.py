@@ -172,6 +172,7 @@ def _of_key(key: KeyReport) -> Facts:
         "roles": key.roles,
         "plan": key.plan,
         "allow_ips": key.allow_ips,
+        "models": key.models,
         "expires": key.expires,
     }
     return {"consumer": key.consumer, **{name: value for name, value in facts.items() if value}}
@@ -189,6 +190,7 @@ def _key(asked: keys_pb.CreateKeyRequest) -> KeySpec:
         plan=asked.plan or None,
         allow_ips=_words(asked.allow_ips),
         expires=asked.expires or None,
+        models=_words(asked.models),
     )
 
 

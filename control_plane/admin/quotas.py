@@ -104,4 +104,4 @@ def quotas_routes(served: Served[QuotaOperations]) -> tuple[Route, ...]:
 
 
 def _caller(asked: quotas_pb.Caller) -> CallerSpec:
-    return CallerSpec(asked.consumer, asked.tenant, asked.subject, asked.plan)
+    return CallerSpec(asked.consumer, asked.tenant, asked.subject, asked.plan, asked.model)

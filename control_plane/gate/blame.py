@@ -19,6 +19,7 @@ from envoy.config.route.v3 import route_pb2 as route_configuration_pb
 
 from control_plane.gate.parts import LISTENERS, ROUTES, UPSTREAMS, Blame, Element, Part
 from control_plane.ir.model import Forward, Route
+from control_plane.ir.part import named_clusters
 from control_plane.publication.outcome import NodeRefusal, Outcome, refused_names, told
 from control_plane.server.status import Refusal
 from control_plane.snapshot import Snapshot
@@ -74,7 +75,7 @@ def _reason(item: NodeRefusal) -> str:
 def _named(
     refusal: Refusal, seen: Snapshot, suspects: Mapping[Part, Element], before: Mapping[Part, Element]
 ) -> Iterator[Part]:
-    owners = {part for name in refused_names(refusal) for part in _owners(refusal.type_url, name)}
+    owners = {part for name in refused_names(refusal) for part in _owners(refusal.type_url, name, suspects)}
     if KIND_OF.get(refusal.type_url) != ROUTES:
         yield from sorted(owners & suspects.keys())
         return
@@ -90,12 +91,16 @@ def _named(
             yield part
 
 
-def _owners(type_url: str, name: str) -> Iterator[Part]:
+def _owners(type_url: str, name: str, suspects: Mapping[Part, Element]) -> Iterator[Part]:
     """The part of the configuration that a resource is made of; ours, which have none, own nothing."""
     if type_url == contract.LIMIT_SET_TYPE:
         route = name.partition("/")[2]
         if contract.route_limits_name(route) == name:
             yield Part(ROUTES, route)
+            yield from (part for part, item in _routes(suspects) if item.known_as == route)
+        return
+    if names.is_variant(name):  # of calls of a model: the routes of others reach the upstream itself
+        yield from (part for part, item in _routes(suspects) if name in named_clusters(item))
         return
     ours, _, rest = name.partition(":")
     if ours != "tollgate":
@@ -108,6 +113,10 @@ def _owners(type_url: str, name: str) -> Iterator[Part]:
         yield Part(LISTENERS, rest)
     elif section in ("listener", "upstream"):
         yield Part(f"{section}s", rest.rpartition(":")[0])
+
+
+def _routes(suspects: Mapping[Part, Element]) -> Iterator[tuple[Part, Route]]:
+    return ((part, item) for part, item in suspects.items() if isinstance(item, Route))
 
 
 def _placed(refusal: Refusal, seen: Snapshot, suspects: AbstractSet[Part]) -> frozenset[Part]:

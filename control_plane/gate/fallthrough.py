@@ -8,8 +8,8 @@ for certain.
 from collections.abc import Iterable, Mapping
 from itertools import product
 
-from control_plane.ir.conditions import exclude_each_other
-from control_plane.ir.model import PathKind, PathMatch, Route
+from control_plane.ir.conditions import are_told_apart
+from control_plane.ir.model import NOBODY, PathKind, PathMatch, Route
 from control_plane.ir.order import specificity
 from control_plane.ir.overlap import possible_matches
 
@@ -41,7 +41,7 @@ def _opens(held: Versions, other: Versions) -> bool:
     falls_to_old = _share(old, gone) and not _wins(old, gone)
     if _same_requests(old, new):
         return falls_to_old
-    falls_to_other = _share(new, now) and not _wins(now, new)
+    falls_to_other = _share(new, now) and not _wins(now, new) and not _is_closed(now)
     kept_from_other = _share(old, now) and not _wins(now, old) and not as_ever
     return falls_to_old or falls_to_other or kept_from_other or _share(new, gone)
 
@@ -50,8 +50,15 @@ def _same_requests(first: Route | None, second: Route | None) -> bool:
     return first is not None and second is not None and _match(first) == _match(second)
 
 
+def _is_closed(route: Route | None) -> bool:
+    """Whether the route answers nobody: the last one of calls of models, which refuses what no model takes."""
+    action = None if route is None else route.forward
+    return action is not None and all(item.upstream == NOBODY for item in action.destinations)
+
+
 def _match(route: Route) -> tuple[object, ...]:
-    return route.path, route.methods, route.hosts, route.headers, route.query, route.priority, route.cors is None
+    tests = route.headers, route.query, route.asked, route.of_plans
+    return route.path, route.methods, route.hosts, tests, route.priority, route.cors is None
 
 
 def _wins(first: Route | None, second: Route | None) -> bool:
@@ -71,8 +78,7 @@ def _share(first: Route | None, second: Route | None) -> bool:
         and _share_host(first.hosts, second.hosts)
         and _share_method(first, second)
         and _share_path(first.path, second.path)
-        and not exclude_each_other(first.headers, second.headers)
-        and not exclude_each_other(first.query, second.query)
+        and not are_told_apart(first, second)
     )
 
 

@@ -48,6 +48,7 @@ class Gate:
 
         A first configuration is taken as a whole: there is nothing yet to fall back on.
         """
+        self._compiler.check_services(checked)
         known = {} if last is None else _still_refused(checked.gateway, last.refused)
         with self._in_time(checked):
             return await self._admitted(checked, last, known, attempts=0)

@@ -11,9 +11,9 @@ from typing import Final
 
 from control_plane.gate.fallthrough import opened_by
 from control_plane.gate.parts import LISTENERS, ROUTES, UPSTREAMS, Blame, Element, Part, edited, elements
-from control_plane.ir.model import Gateway, Listener, Route, Upstream
+from control_plane.ir.model import Gateway, Listener, Llm, Route, Upstream
 from control_plane.ir.order import ordered
-from control_plane.ir.part import named_upstreams
+from control_plane.ir.part import named_clusters, named_upstreams
 
 TOGETHER: Final = "so nothing of this edit goes live; correct it, or make the changes one after the other"
 
@@ -46,7 +46,8 @@ def held_back(new: Gateway, last: Gateway | None, blamed: Blame) -> Held:
     _refuse_what_opens(parts, now, before, touched)
     _refuse_closed_doors(parts, now, before)
     found = {part: before.get(part) if part in parts else item for part, item in now.items()}
-    gateway = _assembled(new, old, {part: item for part, item in found.items() if item is not None})
+    back = frozenset(part.name for part in parts if part.kind == UPSTREAMS)
+    gateway = _assembled(new, old, {part: item for part, item in found.items() if item is not None}, back)
     return Held(gateway, parts, frozenset(parts.keys() - before.keys()))
 
 
@@ -100,8 +101,8 @@ def _refuse_weaker_judgement(new: Gateway, old: Gateway, older: Iterable[Part]) 
     A token that is new in this edit was made for its routes as they are now, not as they were. Whether that matters
     cannot be told from here, so nothing goes back beside a change of those.
     """
-    shared = replace(new, routes=(), upstreams=(), listeners=(), system_ca="")
-    if shared != replace(old, routes=(), upstreams=(), listeners=(), system_ca=""):
+    shared = replace(new, routes=(), upstreams=(), listeners=(), llm=None, system_ca="")
+    if shared != replace(old, routes=(), upstreams=(), listeners=(), llm=None, system_ca=""):
         for part in sorted(older):
             raise Inseparable(
                 f"{part} would go back to its last good version beside changed identity, plans or consumers"
@@ -159,8 +160,8 @@ def _lets_in_the_same(old: Listener, new: Element) -> bool:
     return replace(old, tls=tls, compression=new.compression, max_connections=new.max_connections) == new
 
 
-def _assembled(new: Gateway, old: Gateway, kept: Mapping[Part, Element]) -> Gateway:
-    """A gateway of these elements, and of the old upstreams that its routes need."""
+def _assembled(new: Gateway, old: Gateway, kept: Mapping[Part, Element], back: frozenset[str]) -> Gateway:
+    """A gateway of these elements, and of the old upstreams that its routes need; `back` are upstreams as they were."""
     routes = ordered(item for item in kept.values() if isinstance(item, Route))
     upstreams = {item.name: item for item in kept.values() if isinstance(item, Upstream)}
     needed = frozenset[str]().union(*map(named_upstreams, routes))
@@ -175,8 +176,21 @@ def _assembled(new: Gateway, old: Gateway, kept: Mapping[Part, Element]) -> Gate
         listeners=tuple(
             sorted((item for item in kept.values() if isinstance(item, Listener)), key=lambda item: item.name)
         ),
+        llm=_llm(new, old, routes, back),
         system_ca=new.system_ca or old.system_ca,
     )
+
+
+def _llm(new: Gateway, old: Gateway, routes: Iterable[Route], back: frozenset[str]) -> Llm | None:
+    """The models with the ways to them that the routes take: those of an upstream that goes back, as they were."""
+    if new.llm is None and old.llm is None:
+        return None
+    needed = frozenset[str]().union(*map(named_clusters, routes))
+    before, now = ({} if llm is None else {item.name: item for item in llm.variants} for llm in (old.llm, new.llm))
+    chosen = before | {name: item for name, item in now.items() if item.upstream not in back or name not in before}
+    found = tuple(chosen[name] for name in sorted(needed & chosen.keys()))
+    llm = new.llm or old.llm
+    return llm if llm is None or llm.variants == found else replace(llm, variants=found)
 
 
 def _marks(routes: Iterable[Route]) -> tuple[frozenset[str], frozenset[str]]:

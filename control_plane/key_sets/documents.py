@@ -1,9 +1,6 @@
 """Fetches one small document from a server that somebody else runs, and trusts it with nothing.
 
-The answer is 200 with a plain body of bounded size in bounded time, or there is none: no redirect is followed, nothing
-is unpacked, and proxies of the environment are not used.
-
-Errors: Unavailable
+The answer is 200 with a plain body of bounded size in bounded time, or there is none.
 """
 
 import asyncio
@@ -16,31 +13,16 @@ import httpcore
 from control_plane.config.values.base import Mistake
 from control_plane.config.values.network import published_url
 from control_plane.key_sets.network import AddressRefused, GuardedNetwork, Resolve, resolved
+from control_plane.polling.answers import FAILURES, Unavailable, answer, shown
 from service_kit.verification_keys import LARGEST_SET
 
 LARGEST_DOCUMENT: Final = LARGEST_SET
 # Seconds for all of one document: the name, the connection, every byte of the answer.
 LONGEST_FETCH: Final = 5.0
-OK: Final = 200
-REDIRECTS: Final = range(300, 400)
 HEADERS: Final = (
     (b"accept", b"application/json, application/jwk-set+json"),
-    (b"accept-encoding", b"identity"),
     (b"connection", b"close"),
-    (b"user-agent", b"tollgate"),
 )
-FAILURES: Final = (
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.TimeoutException,
-    httpcore.UnsupportedProtocol,
-    ssl.SSLError,
-    OSError,
-)
-
-
-class Unavailable(Exception):  # noqa: N818 - what it is, for now
-    """There is no usable answer; the message says why, and quotes nothing of it."""
 
 
 class Documents(Protocol):
@@ -75,22 +57,9 @@ class PublishedDocuments:
         network = GuardedNetwork(private=private, resolve=self._resolve)
         # Made anew, so that authorities that were replaced count at once; reading them takes a while.
         context = await asyncio.to_thread(ssl.create_default_context)
-        async with (
-            httpcore.AsyncConnectionPool(ssl_context=context, network_backend=network) as pool,
-            pool.stream("GET", url, headers=((b"host", urlsplit(url).netloc.encode()), *HEADERS)) as response,
-        ):
-            _check_head(response, url)
-            body = bytearray()
-            async for chunk in response.aiter_stream():
-                body += chunk
-                if len(body) > LARGEST_DOCUMENT:
-                    raise Unavailable(f"{shown(url)} answers with more than {LARGEST_DOCUMENT} bytes")
-            return bytes(body)
-
-
-def shown(url: str) -> str:
-    """The URL without its query, in which some write keys."""
-    return url.partition("?")[0]
+        headers = ((b"host", urlsplit(url).netloc.encode()), *HEADERS)
+        async with httpcore.AsyncConnectionPool(ssl_context=context, network_backend=network) as pool:
+            return await answer(pool, url, headers, largest=LARGEST_DOCUMENT)
 
 
 def check_url(url: str, *, private: bool) -> None:
@@ -101,13 +70,3 @@ def check_url(url: str, *, private: bool) -> None:
         raise Unavailable(mistake.message if mistake.value is None else str(mistake)) from mistake
     if not encrypted and not private:
         raise Unavailable(f"{shown(url)} is plain http: whoever is on the way could put keys in its place")
-
-
-def _check_head(response: httpcore.Response, url: str) -> None:
-    if response.status in REDIRECTS:
-        raise Unavailable(f"{shown(url)} redirects, which is not followed: name where it leads to")
-    if response.status != OK:
-        raise Unavailable(f"{shown(url)} answers {response.status}")
-    encodings = [value for name, value in response.headers if name.lower() == b"content-encoding"]
-    if any(value.lower() != b"identity" for value in encodings):
-        raise Unavailable(f"{shown(url)} answers packed, though it was asked not to")

@@ -3,7 +3,8 @@
 from typing import Final
 
 from control_plane.config.key_sets import KeySource
-from control_plane.key_sets.documents import Documents, Unavailable, shown
+from control_plane.key_sets.documents import Documents
+from control_plane.polling.answers import Unavailable, shown
 from service_kit.strict_json import strict_object
 from service_kit.verification_keys import UnusableKeys, public_jwks, usable_jwks
 

@@ -23,8 +23,9 @@ from control_plane.live.changes import Changes
 from control_plane.live.outside import Outside, located
 from control_plane.live.refusals import fault, refuse_a_moved_admin_address, refuse_a_part, whole_file
 from control_plane.live.status import (
+    ORIGINS,
     EndpointsMoved,
-    KeySetsChanged,
+    Happening,
     Metrics,
     News,
     Origin,
@@ -80,7 +81,7 @@ class LiveConfiguration:
         self._live: Published | None = None
         self._since = clock.now()
         self._errors: dict[Origin, tuple[str, ...]] = {}
-        self._rekeyed: Candidate | None = None  # what went live last for the keys of issuers
+        self._renewed: tuple[Candidate, Origin] | None = None  # what went live last for what others publish
         self._pin: Pin | None = None
         self._restored = ""
         self._past = Past(self._reader, record, log)
@@ -126,7 +127,7 @@ class LiveConfiguration:
 
     async def _start_with_file(self) -> None:
         try:
-            checked = await self._outside.with_keys(await self._read_at_start())
+            checked = await self._outside.with_fetched(await self._read_at_start())
             await self._begin_beside(checked)
             await self._admit(checked)
         except InvalidConfig as error:
@@ -309,28 +310,31 @@ class LiveConfiguration:
         self._live = published
         self._published = (*self._published[1 - REMEMBERED :], published)
 
-    async def _happened(self, found: Outcome | EndpointsMoved | KeySetsChanged) -> None:
+    async def _happened(self, found: Happening) -> None:
         if isinstance(found, Outcome):
             await self._hear(found)
         elif isinstance(found, EndpointsMoved):
             await self._move()
         else:
-            await self._rekey()
+            await self._renew(self._origin(found))
 
-    def _origin(self, found: Outcome | EndpointsMoved | KeySetsChanged) -> Origin:
+    def _origin(self, found: Happening) -> Origin:
         """What a configuration came from of which it is heard."""
-        judged = self._of(found.release) if isinstance(found, Outcome) else None
-        is_of_keys = isinstance(found, KeySetsChanged) or (judged is not None and judged.candidate is self._rekeyed)
-        return Origin.KEY_SETS if is_of_keys else Origin.FILE
+        if not isinstance(found, Outcome):
+            return ORIGINS.get(type(found), Origin.FILE)
+        judged = self._of(found.release)
+        if judged is None or self._renewed is None or self._renewed[0] is not judged.candidate:
+            return Origin.FILE
+        return self._renewed[1]
 
-    async def _rekey(self) -> None:
-        """What is live, with the keys that its issuers publish now; whatever the file says meanwhile."""
+    async def _renew(self, origin: Origin) -> None:
+        """What is live, with the keys and the models that others publish now; whatever the file says meanwhile."""
         live = self.current
-        checked = await self._outside.with_current_keys(live)
+        checked = await self._outside.with_current(live)
         if checked is not live:
             await self._admit(checked, None if self._pin is None else f"entry {self._pin.number}")
-            self._rekeyed = self.published.candidate
-        self._errors.pop(Origin.KEY_SETS, None)
+            self._renewed = self.published.candidate, origin
+        self._errors.pop(origin, None)
 
     async def _move(self) -> None:
         """The same configuration, where its endpoints are now."""

@@ -1,8 +1,10 @@
 """What is live, how it came to be, and what is told of it."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -28,15 +30,24 @@ class KeySetsChanged:
     """An issuer publishes other keys than before."""
 
 
+@dataclass(frozen=True)
+class ModelsChanged:
+    """An upstream lists other models than before, or does not answer any more, or again."""
+
+
 class Origin(Enum):
     """What was to go live when something was wrong: each is mended by the next of its own that is good."""
 
     FILE = "file"
     KEY_SETS = "key sets"
+    MODELS = "models"
 
 
+# What has changed of what others publish, and what a configuration with it came from.
+ORIGINS: Final[Mapping[type, Origin]] = {KeySetsChanged: Origin.KEY_SETS, ModelsChanged: Origin.MODELS}
 # What happens to a configuration that is live.
-News = asyncio.Queue[Outcome | EndpointsMoved | KeySetsChanged]
+Happening = Outcome | EndpointsMoved | KeySetsChanged | ModelsChanged
+News = asyncio.Queue[Happening]
 
 
 class Metrics:

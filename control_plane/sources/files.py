@@ -21,8 +21,8 @@ from watchfiles._rust_notify import WatchfilesRustInternalError
 from control_plane.config.files import Digest, Stamp, UnreadableFile, configuration_files, digest, stamp
 from control_plane.sources.writers import Writers
 
-# Noise of one edit is heard as one event.
-QUIET_MS: Final = 20
+# Noise of one edit is heard as one event. So often a thread wakes, also where nothing is ever edited.
+QUIET_MS: Final = 50
 LONGEST_MS: Final = 1_000
 # So often files are looked at though nothing was heard: inotify is silent on network mounts, about a directory that is
 # deleted and made again, and in the moment between two watches. A millisecond longer for each file: thousands of them

@@ -177,10 +177,40 @@ def move_a_file(files: Files, chance: random.Random) -> None:
         files[f"{chance.randrange(10, 99)}.yaml"] = files.pop(name)
 
 
+def add_models(files: Files) -> None:
+    files["00.yaml"]["upstreams"]["chat"]["api"] = "ollama"
+    files["00.yaml"]["upstreams"]["email"]["api"] = "ollama-native"
+    files["00.yaml"].update(llm={"auth": ["bearer"]}, models=[
+        {"name": "m", "upstream": "chat", "aliases": ["a"], "fallback": ["n"], "set": {"top_k": 1}},
+        {"name": "n", "upstream": "email"},
+    ])  # fmt: skip
+
+
+def change_a_model(files: Files, chance: random.Random) -> None:
+    if "models" not in files["00.yaml"]:
+        add_models(files)
+    changes: tuple[dict[str, Any], ...] = (
+        {"set": {"top_k": True}}, {"set": {"top_k": 1}}, {"price": {"input": 1}}, {"upstream": "email"},
+        {"upstream": "gone"}, {"fallback": []}, {"aliases": ["b"]}, {"limits": [{"tokens": "9/minute"}]},
+        {"apis": ["chat"]}, {"upstream": [{"name": "chat"}, {"name": "email"}]}, {"name": "a"}, {"max_tokens": 5},
+    )  # fmt: skip
+    chance.choice(files["00.yaml"]["models"]).update(deepcopy(chance.choice(changes)))
+
+
+def change_all_models(files: Files, chance: random.Random) -> None:
+    changes: tuple[dict[str, Any], ...] = (
+        {"auth": "none"}, {"auth": ["bearer"]}, {"ollama": False}, {"default_model": "m"}, {"timeout": "9s"},
+        {"limits": [{"requests": "5/minute", "per": "ip"}]}, {"usage": "talk"}, {"cors": {"origins": ["https://a.b"]}},
+    )  # fmt: skip
+    if "llm" in files["00.yaml"]:
+        files["00.yaml"]["llm"].update(deepcopy(chance.choice(changes)))
+    files["00.yaml"]["plans"]["free"]["models"] = chance.choice((["m"], ["*"], []))
+
+
 EDITS: tuple[Edit, ...] = (
     change_a_route, change_a_route, change_a_match, add_a_route, drop_a_route, move_a_route, repeat_a_route,
     shuffle_keys, change_an_upstream, restore_the_base, change_a_plan, change_the_defaults, forget_identity,
-    change_a_listener, move_a_file,
+    change_a_listener, move_a_file, change_a_model, change_all_models,
 )  # fmt: skip
 
 
@@ -347,6 +377,29 @@ DEPENDENCIES = [
             load_balancing={"policy": "maglev", "hash_by": "ip"}
         ),
         id="an upstream among several",
+    ),
+    pytest.param(
+        add_models, lambda files: files["00.yaml"]["models"][1].update(upstream="chat"), id="the fallback of a model"
+    ),
+    pytest.param(
+        add_models, lambda files: files["00.yaml"]["models"][0].update(set={"top_k": True}), id="true where 1 was set"
+    ),
+    pytest.param(add_models, lambda files: files["00.yaml"]["llm"].update(auth="none"), id="who may call models"),
+    pytest.param(
+        add_models, lambda files: files["00.yaml"]["plans"]["free"].update(models=["n"]), id="what a plan may call"
+    ),
+    pytest.param(
+        add_models,
+        lambda files: files["00.yaml"]["plans"]["free"].update(quotas=[{"usage": "tokens", "amount": "30/day"}]),
+        id="a quota of the tokens of models",
+    ),
+    pytest.param(
+        add_models,
+        lambda files: files["00.yaml"]["upstreams"]["chat"].update(url="http://127.0.0.1:9002/gpu"),
+        id="the path of the address of models",
+    ),
+    pytest.param(
+        add_models, lambda files: files["00.yaml"].pop("models") and files["00.yaml"].pop("llm"), id="no models"
     ),
     pytest.param(
         lambda _: None,

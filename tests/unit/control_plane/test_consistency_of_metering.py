@@ -107,7 +107,8 @@ ALONE = "speaks to one of the filters"
         pytest.param(without("chat", names.JSON_TOKENS), ALONE, id="bodies-unread"),
         pytest.param(without("chat", names.TOKEN_SPELLINGS), ALONE, id="spellings-unread"),
         pytest.param(without("chat", names.TOKEN_GUARD), ALONE, id="no-guard"),
-        pytest.param(without("chat", names.STREAMED_TOKENS), ALONE, id="streams-unread"),
+        pytest.param(without("chat", names.STREAMED_TOKENS), "of streams that nothing reads", id="streams-unread"),
+        pytest.param(saying("chat", names.STREAMED_TOKENS, OFF), "turns off what reads", id="stream-reader-off"),
         pytest.param(
             without("chat", *METERED),
             HOLD,

@@ -71,6 +71,15 @@ def test_tokens_are_issued_on_a_socket_alone(capsys: pytest.CaptureFixture[str])
     assert "in the clear" in capsys.readouterr().err
 
 
+def test_the_translator_is_a_service_that_a_gateway_may_lack(capsys: pytest.CaptureFixture[str]) -> None:
+    assert settings(NEEDED, {}).wiring.translator is None
+    assert settings((*NEEDED, "--translator", "unix:/t"), {}).wiring.translator == UnixEndpoint(Path("/t"))
+
+    with pytest.raises(SystemExit):
+        settings((*NEEDED, "--translator", "127.0.0.1:1"), {})
+    assert "in the clear" in capsys.readouterr().err
+
+
 def test_quotas_are_asked_for_where_limits_are_unless_another_place_is_named() -> None:
     elsewhere = settings((*NEEDED, "--ratelimit-admin", "unix:/q"), {})
 

@@ -31,6 +31,7 @@ class World:
     xds: ControlPlane
     client: httpx.AsyncClient
     settings: model.Admin
+    lacking: tuple[str, ...] = ()
 
     async def get(self, path: str, *authorization: str | bytes) -> httpx.Response:
         headers = [("authorization", value) for value in authorization]
@@ -42,7 +43,7 @@ async def world(**settings: Any) -> AsyncIterator[World]:
     async with control_plane() as xds:
         xds.ads.set_snapshot(ENVOYS.cluster, snapshot([cluster("email")]))
         xds.ads.set_snapshot(SERVICES.cluster, snapshot([]))
-        admin = Admin(lambda: found.settings, xds.ads, CollectorRegistry(), (), GENERATED)
+        admin = Admin(lambda: found.settings, xds.ads, CollectorRegistry(), (), GENERATED, lambda: found.lacking)
         app = admin_app(admin, operations_routes(StandIn(), lambda: admin.token, audit_trail()))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://admin") as client:
             found = World(xds, client, model.Admin(**settings))
@@ -117,6 +118,27 @@ async def test_ready_when_an_envoy_and_every_service_run_what_is_published() -> 
                 await eventually(ready)
         await eventually(lambda: not found.xds.ads.statuses())
         assert not await ready()
+
+
+async def test_why_it_is_not_ready_is_told_to_everybody() -> None:
+    async with world() as found:
+        found.lacking = ("upstream ollama is required and lists no model",)
+        alone = (await found.get("/readyz")).json()
+
+        async with fake_envoy(found.xds.endpoint) as envoy:
+            await envoy.subscribe(CLUSTER_TYPE)
+            push = await envoy.next()
+            silent = (await found.get("/readyz")).json()["reasons"]
+            await envoy.ack(push)
+            await eventually(lambda: found.xds.ads.converged(ENVOYS.cluster))
+            lacking = await found.get("/readyz")
+            found.lacking = ()
+            ready = await found.get("/readyz")
+
+    assert alone == {"ready": False, "reasons": ["no Envoy is connected", *silent[1:]]}
+    assert silent == ["not everybody runs what is published", "upstream ollama is required and lists no model"]
+    assert (lacking.status_code, lacking.json()["reasons"]) == (503, silent[1:])
+    assert (ready.status_code, ready.json()) == (200, {"ready": True})
 
 
 async def test_a_stored_key_that_a_service_refuses_leaves_the_gateway_ready() -> None:

@@ -1,5 +1,6 @@
 """What goes live of an edit: bad parts are found by asking Envoy, held back at their places, and not tried again."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,76 @@ def served(candidate: Candidate) -> list[str]:
 
 def held(candidate: Candidate) -> list[tuple[str, str]]:
     return [(item.kind, item.name) for item in candidate.held]
+
+
+TRANSLATED = "translated for upstream 'far', and nobody translates here"
+MODELS = {
+    "upstreams": {
+        "near": {"url": "http://127.0.0.1:9001", "api": "ollama"},
+        "far": {"url": "http://127.0.0.1:9002", "api": "openai"},
+        "native": {"url": "http://127.0.0.1:9003", "api": "ollama-native"},
+    },
+    "llm": {"auth": "none"},
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "says"),
+    [
+        pytest.param(
+            {"models": [{"name": "smart", "upstream": "far"}]}, "models[0].upstream",
+            f"calls of 'smart' in Ollama's API are {TRANSLATED}", id="ollama to openai",
+        ),
+        pytest.param(
+            {"models": [{"name": "smart", "upstream": "far"}]}, "models[0].upstream",
+            "leave out --no-translator, or start the control plane with --translator, the address of an "
+            "`llm_translator`, or write `llm: {ollama: false}`", id="the cure",
+        ),
+        pytest.param(
+            {"llm": {"auth": "none", "ollama": False}, "models": [{"name": "smart", "upstream": "native"}]},
+            "models[0].upstream", "calls of 'smart' in OpenAI's API are translated for upstream 'native'",
+            id="openai to ollama-native",
+        ),
+        pytest.param(
+            {"models": [{"name": "a", "upstream": "near", "fallback": [{"upstream": "far", "model": "b"}]}]},
+            "models[0].fallback[0].upstream", f"calls of 'a' in Ollama's API are {TRANSLATED}", id="fallback",
+        ),
+        pytest.param(
+            {"models": [{"name": "a", "upstream": [{"name": "near"}, {"name": "far"}]}]},
+            "models[0].upstream[1].name", f"calls of 'a' in Ollama's API are {TRANSLATED}", id="weight",
+        ),
+        pytest.param(
+            {"discovery": {"upstreams": ["near", "far"]}}, "discovery.upstreams[1]",
+            f"calls of its models in Ollama's API are {TRANSLATED}", id="whatever is discovered",
+        ),
+    ],
+)  # fmt: skip
+async def test_models_that_nobody_translates_for(content: dict[str, Any], place: str, says: str) -> None:
+    found = Gate(Compiler(replace(WIRING, translator=None)), None, PLACE, SystemClock())
+
+    with pytest.raises(InvalidConfig) as refused:
+        await found.admitted(compiled(config(**{**MODELS, **content})), None)
+
+    (error,) = refused.value.errors
+    assert (f"({place})" in str(error), says in str(error)) == (True, True), str(error)
+    assert error.location.line > 1
+    assert (await gate(None).admitted(compiled(config(**{**MODELS, **content})), None)).held == ()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param({"models": [{"name": "a", "upstream": "near"}]}, id="both dialects are spoken there"),
+        pytest.param(
+            {"llm": {"auth": "none", "ollama": False}, "models": [{"name": "a", "upstream": "far"}]}, id="no Ollama"
+        ),
+        pytest.param({"llm": {"auth": "none", "ollama": False}, "discovery": {"upstreams": ["far"]}}, id="discovery"),
+    ],
+)
+async def test_models_that_need_nobody_to_translate(content: dict[str, Any]) -> None:
+    found = Gate(Compiler(replace(WIRING, translator=None)), None, PLACE, SystemClock())
+
+    assert (await found.admitted(compiled(config(**{**MODELS, **content})), None)).held == ()
 
 
 async def test_what_is_good_goes_live_as_it_is(picky: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.key_sets.documents import LARGEST_DOCUMENT, PublishedDocuments, Unavailable
+from control_plane.key_sets.documents import LARGEST_DOCUMENT, PublishedDocuments
 from control_plane.key_sets.network import resolved
+from control_plane.polling.answers import Unavailable
 from tests.support.certificates import Authority
 from tests.support.idp import KEYS, Answer, Idp, answered, endless, redirected, running_idp, silent, trickling
 

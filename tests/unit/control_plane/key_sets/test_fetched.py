@@ -12,8 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from control_plane.config.key_sets import KeySource
 from control_plane.key_sets.fetched import FetchedKeySets
-from control_plane.key_sets.follower import LEAST_INTERVAL, Follower
-from control_plane.key_sets.kept import FOLDER, KeptSet, KeptSets
+from control_plane.key_sets.kept import FOLDER, kept_sets
+from control_plane.polling.follower import LEAST_INTERVAL
+from control_plane.polling.kept import Kept
 from service_kit.log import configure_logs
 from tests.support.authz import jwks, rsa_jwk
 from tests.support.clock import StillClock
@@ -41,7 +42,7 @@ class Sets:
         self.logs = io.StringIO()
         self.changes = 0
         self.fetched = FetchedKeySets(
-            published, KeptSets(folder), clock=self.clock, log=configure_logs("control_plane", stream=self.logs),
+            published, kept_sets(folder), clock=self.clock, log=configure_logs("control_plane", stream=self.logs),
             registry=self.registry, random=lambda: 0.5, changed=self._changed,
         )  # fmt: skip
 
@@ -155,7 +156,7 @@ async def test_a_restart_goes_on_with_what_was_fetched(tmp_path: Path):
 
 
 async def test_what_is_kept_is_for_its_owner_alone(tmp_path: Path):
-    KeptSets(tmp_path).save("x", KeptSet(jwks(rsa_jwk()).encode(), 1.0))
+    kept_sets(tmp_path).save("x", Kept(jwks(rsa_jwk()).encode(), 1.0))
     (file,) = (tmp_path / FOLDER).iterdir()
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -180,8 +181,8 @@ def with_a_secret(text: str) -> str:
 
 @pytest.mark.parametrize("edit", [torn, of_another, without_a_time, with_a_secret, lambda _: "", lambda _: "\0"])
 def test_what_cannot_be_trusted_to_be_what_was_kept_is_nothing(tmp_path: Path, edit: Any):
-    kept = KeptSets(tmp_path)
-    kept.save("x", KeptSet(jwks(rsa_jwk()).encode(), 1.0))
+    kept = kept_sets(tmp_path)
+    kept.save("x", Kept(jwks(rsa_jwk()).encode(), 1.0))
     (file,) = (tmp_path / FOLDER).iterdir()
     assert kept.load("x") is not None
 
@@ -297,24 +298,3 @@ class TestAsked:
             assert await found.fetched.refresh(ISSUER)
             found.clock.advance(10)
             assert not await found.fetched.refresh(ISSUER)
-
-
-@pytest.mark.parametrize(
-    ("failures", "random", "pause"),
-    [
-        pytest.param(0, 0.5, 300.0, id="usual"),
-        pytest.param(0, 0.0, 270.0, id="a-tenth-less"),
-        pytest.param(0, 1.0, 330.0, id="a-tenth-more"),
-        pytest.param(1, 0.5, 1.0, id="after-a-failure"),
-        pytest.param(5, 0.5, 16.0, id="after-five"),
-        pytest.param(10_000, 0.5, 300.0, id="never-longer-than-usual"),
-    ],
-)
-def test_how_long_it_is_until_the_next_fetch(tmp_path: Path, failures: int, random: float, pause: float):
-    follower = Follower(
-        source(refresh=300.0), one_key(), KeptSets(tmp_path), clock=StillClock(),
-        log=configure_logs("x", stream=io.StringIO()), random=lambda: random, changed=lambda: None,
-    )  # fmt: skip
-    follower.failures = failures
-
-    assert follower.pause() == pytest.approx(pause)

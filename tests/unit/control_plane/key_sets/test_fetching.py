@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from control_plane.config.key_sets import KeySource
-from control_plane.key_sets.documents import Unavailable
 from control_plane.key_sets.fetching import fetched_key_set
+from control_plane.polling.answers import Unavailable
 from tests.support.authz import ec_jwk, jwks, rsa_jwk
 from tests.support.key_sets import Published
 
