@@ -17,7 +17,7 @@ from tollgate_cli.supervisor.envoy import envoy_at_hand
 
 # Where services and logs are is no part of a configuration; a folder of logs that is not there yet is no mistake.
 ANYWHERE: Final = UnixEndpoint(Path("/run/tollgate.sock"))
-WIRING: Final = Wiring(ANYWHERE, ANYWHERE, "/dev/null", oauth=ANYWHERE, usage=ANYWHERE)
+WIRING: Final = Wiring(ANYWHERE, ANYWHERE, "/dev/null", oauth=ANYWHERE, usage=ANYWHERE, translator=ANYWHERE)
 
 
 def admitted(config: Path | None, environ: Mapping[str, str]) -> Checked:

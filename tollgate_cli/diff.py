@@ -10,7 +10,8 @@ from typing import Annotated, Final
 import typer
 
 from control_plane.checked import Checked
-from control_plane.compile import compile_file, snapshots, with_fetched
+from control_plane.compile import check_services, compile_file, snapshots, with_fetched
+from control_plane.config.discovered import recorded_models
 from control_plane.config.errors import InvalidConfig
 from control_plane.operations.described import hashing_key, running
 from control_plane.operations.difference import Affected, AffectedNode, Difference, ElementChange, KeyChange, difference
@@ -54,8 +55,7 @@ def diff(
         if against is None:
             reached = connection(state_dir, control_plane, environ)
             old = reached.call("GetRunning", admin_pb.GetRunningRequest(), admin_pb.Running, Running)
-            same_keys = with_fetched(checked, {name: text.encode() for name, text in old.key_sets.items()})
-            new = _made(same_keys, _wiring(old.wiring), hashing_key(reached.token))
+            new = _made(_with_fetched(checked, old), _wiring(old.wiring), hashing_key(reached.token))
         else:
             key, wiring = secrets.token_bytes(32), layout(state_dir).wiring
             old, new = _made(compile_file(against, environ), wiring, key), _made(checked, wiring, key)
@@ -74,7 +74,16 @@ def diff(
 
 
 def _made(checked: Checked, wiring: Wiring, key: bytes) -> Running:
+    check_services(checked, wiring)
     return running(checked, Release(*snapshots(checked.gateway, wiring)), wiring, key)
+
+
+def _with_fetched(checked: Checked, old: Running) -> Checked:
+    """The configuration with the key sets and models that the gateway has fetched."""
+    sets = {name: text.encode() for name, text in old.key_sets.items()}
+    return with_fetched(
+        checked, sets, recorded_models({Path(name): text.encode() for name, text in old.models.items()})
+    )
 
 
 def _wiring(found: WiringReport) -> Wiring:
@@ -87,6 +96,7 @@ def _wiring(found: WiringReport) -> Wiring:
         tls=TlsFiles(*map(Path, files)) if all(files) else None,
         oauth=UnixEndpoint(Path(found.oauth.removeprefix("unix:"))) if found.oauth else None,
         usage=UnixEndpoint(Path(found.usage.removeprefix("unix:"))) if found.usage else None,
+        translator=parse_endpoint(found.translator) if found.translator else None,
     )
 
 

@@ -7,13 +7,13 @@ consumers, signing-keys).
 
 import importlib
 import json
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
 
 from service_kit.collector import without_collections
+from service_kit.version import installed_version
 
 # Commands in the order of the help, and the module of each that is not here; its function, or its commands, have the
 # command's name, with `_` for `-`.
@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "audit": "tollgate_cli.audit",
     "signing-keys": "tollgate_cli.signing_keys",
     "quota": "tollgate_cli.quota",
+    "models": "tollgate_cli.models",
     "schema": None,
     "health": "tollgate_cli.health",
     "version": None,
@@ -81,7 +82,4 @@ def schema() -> None:
 @app.command(name="version")
 def print_version() -> None:
     """Print the version of Tollgate."""
-    try:
-        typer.echo(version("tollgate"))
-    except PackageNotFoundError:
-        typer.echo("a source tree that is not installed")
+    typer.echo(installed_version() or "a source tree that is not installed")

@@ -31,6 +31,9 @@ Consumer = Annotated[str, typer.Option(help="Whose: a consumer, with its own pla
 Tenant = Annotated[
     str, typer.Option(help="Whose: all of an organisation; beside a subject, what its tokens say.", show_default=False)
 ]
+Model = Annotated[
+    str, typer.Option(help="Of which language model, for quotas that count each apart.", show_default=False)
+]
 Subject = Annotated[str, typer.Option(help="Whose: a subject of this tenant, or of none.", show_default=False)]
 Plan = Annotated[
     str, typer.Option(help="In place of the plan of the consumer, or `defaults.plan`.", show_default=False)
@@ -44,6 +47,7 @@ def list_(
     consumer: Consumer = "",
     tenant: Tenant = "",
     subject: Subject = "",
+    model: Model = "",
     plan: Plan = "",
     usage: Annotated[str, typer.Option(help="Only quotas of this usage.", show_default=False)] = "",
     as_json_: AsJson = False,
@@ -51,26 +55,30 @@ def list_(
     control_plane: ControlPlane = None,
 ) -> None:
     """Show how a caller stands with every quota that counts its calls. Money is in dollars, in JSON in nano-dollars."""
-    caller = _caller(consumer=consumer, tenant=tenant, subject=subject, plan=plan)
+    caller = _caller(consumer=consumer, tenant=tenant, subject=subject, plan=plan, model=model)
     request = quotas_pb.ListQuotasRequest(caller=caller, usage=usage)
     _show(_answer((state_dir, control_plane), "ListQuotas", request), as_json_=as_json_)
 
 
 @quota.command()
-def grant(
+def grant(  # noqa: PLR0913 - an option each
     quota_: Quota,
     amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="How much more; of `usd` in dollars: 2.50.")],
     *,
     consumer: Consumer = "",
     tenant: Tenant = "",
     subject: Subject = "",
+    model: Model = "",
     plan: Plan = "",
     as_json_: AsJson = False,
     state_dir: StateDir = Path(".tollgate"),
     control_plane: ControlPlane = None,
 ) -> None:
     """Allow more of a quota until its window ends. Grants add up."""
-    place, caller = (state_dir, control_plane), _caller(consumer=consumer, tenant=tenant, subject=subject, plan=plan)
+    place, caller = (
+        (state_dir, control_plane),
+        _caller(consumer=consumer, tenant=tenant, subject=subject, plan=plan, model=model),
+    )
     number = _number(amount)
     known = _answer(place, "ListQuotas", quotas_pb.ListQuotasRequest(caller=caller)).quotas
     is_money = any(state.quota == quota_ and state.usage == USAGE_USD for state in known)
@@ -85,13 +93,14 @@ def reset(
     consumer: Consumer = "",
     tenant: Tenant = "",
     subject: Subject = "",
+    model: Model = "",
     plan: Plan = "",
     as_json_: AsJson = False,
     state_dir: StateDir = Path(".tollgate"),
     control_plane: ControlPlane = None,
 ) -> None:
     """Begin a quota's window again, as if nothing had been used. Calls under way stay counted, and what was granted."""
-    caller = _caller(consumer=consumer, tenant=tenant, subject=subject, plan=plan)
+    caller = _caller(consumer=consumer, tenant=tenant, subject=subject, plan=plan, model=model)
     request = quotas_pb.ResetQuotaRequest(caller=caller, quota=quota_)
     _show(_answer((state_dir, control_plane), "ResetQuota", request), as_json_=as_json_)
 
@@ -100,10 +109,10 @@ def _answer(place: tuple[Path, str | None], method: str, request: Message) -> Qu
     return answer(place, method, request, quotas_pb.QuotasReport, QuotasReport, service=SERVICE)
 
 
-def _caller(*, consumer: str, tenant: str, subject: str, plan: str) -> quotas_pb.Caller:
+def _caller(*, consumer: str, tenant: str, subject: str, plan: str, model: str) -> quotas_pb.Caller:
     if not (consumer or tenant or subject or plan):
         raise typer.BadParameter("name one of them", param_hint="--consumer, --tenant, --subject, --plan")
-    return quotas_pb.Caller(consumer=consumer, tenant=tenant, subject=subject, plan=plan)
+    return quotas_pb.Caller(consumer=consumer, tenant=tenant, subject=subject, plan=plan, model=model)
 
 
 def _number(text: str) -> Decimal:

@@ -50,6 +50,7 @@ class Only(StrEnum):
     AUTHZ = processes.AUTHZ
     RATELIMIT = processes.RATELIMIT
     LEDGER = processes.LEDGER
+    TRANSLATOR = processes.TRANSLATOR
     ENVOY = processes.ENVOY
 
 
@@ -83,15 +84,20 @@ def run(
             help="Group of Envoys that this one belongs to: opens its listeners too.",
         ),
     ] = None,
+    translator: Annotated[
+        bool, typer.Option(help="Whether to run the process that translates calls of language models.")
+    ] = True,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every line of every process.")] = False,
 ) -> None:
-    """Run the gateway: embedded store, control plane, authorization, rate limits, ledger and Envoy, until Ctrl-C."""
+    """Run the gateway: embedded store, control plane, services and Envoy, until Ctrl-C."""
     environ = environment()
     if control_plane is not None and only is None:
         raise typer.BadParameter("it is for one process: add --only", param_hint="--control-plane")
+    if only is not None and not translator:
+        raise typer.BadParameter("it is for a whole gateway: leave --only out", param_hint="--no-translator")
     try:
         if only is None:
-            run_all(config, state_dir, environ, group=group or "", verbose=verbose)
+            run_all(config, state_dir, environ, group=group or "", verbose=verbose, translates=translator)
         else:
             _become(only.value, config, state_dir, control_plane, environ, group or "")
     except EXPECTED as error:
@@ -116,13 +122,17 @@ def run_all(
     group: str = "",
     verbose: bool,
     rotation: Rotation | None = None,
+    translates: bool = True,
 ) -> None:
     """Runs every process until the operator asks to stop; the listeners are those of the group, and those of all."""
     log_level(environ.get(LOG_LEVEL_VARIABLE))  # else each process would say so, again and again
     place = layout(state_dir)
     compiled = beginning(config, environ, place.root)
+    if not translates:
+        compiled.check_untranslated()
     opened = opened_listeners(compiled, group)
-    gateway = Gateway(config, place, envoy_binary(environ), environ, place.sockets.xds, group=node_group(group))
+    binary, group_of_node = envoy_binary(environ), node_group(group)
+    gateway = Gateway(config, place, binary, environ, place.sockets.xds, group=group_of_node, translates=translates)
     create(place)
     with supervisor_lock(place):
         check_addresses(source_name(config), opened, compiled.admin_address, http3=compiled.http3)

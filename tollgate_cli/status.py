@@ -7,8 +7,10 @@ from pathlib import Path
 import typer
 
 from control_plane.operations.reports import (
+    BackendReport,
     ConfigurationReport,
     IdentitiesReport,
+    ModelCounts,
     NodeReport,
     RefusalReport,
     StatusReport,
@@ -50,8 +52,11 @@ def status(
 def shown(report: StatusReport, now: float) -> Iterator[str]:
     """The report as lines for people."""
     yield from _loud(report.configuration)
-    yield from _configuration(report.configuration, report.identities, now)
+    yield from _configuration(report, now)
     yield ""
+    if report.backends:
+        yield from table([BACKEND_COLUMNS, *(_backend(backend, now) for backend in report.backends)])
+        yield ""
     if report.nodes:
         yield from table([NODE_COLUMNS, *(_node(node, now) for node in report.nodes)])
         yield ""
@@ -77,7 +82,8 @@ def _loud(found: ConfigurationReport) -> Iterator[str]:
         yield f"STARTED FROM THE HISTORY, {printable(found.source)} was broken: {printable(found.restored)}"
 
 
-def _configuration(found: ConfigurationReport, stored: IdentitiesReport | None, now: float) -> Iterable[str]:
+def _configuration(report: StatusReport, now: float) -> Iterable[str]:
+    found = report.configuration
     number = "not in the history" if found.number is None else f"number {found.number} of the history"
     hashed = f", hash {found.digest}" if found.digest else ""
     rows = [
@@ -86,16 +92,29 @@ def _configuration(found: ConfigurationReport, stored: IdentitiesReport | None, 
         *(("mistake", error) for error in found.errors),
         *(("held back", f"{item.kind} {item.name} ({item.place}): {item.reason}") for item in found.held_back),
     ]
-    kept = () if stored is None else (("stored", _stored(stored)),)
-    return table([*rows, *kept])
+    kept = () if report.identities is None else (("stored", _stored(report.identities)),)
+    models = () if report.models is None else (("models", _models(report.models)),)
+    return table([*rows, *kept, *models])
 
 
 def _stored(found: IdentitiesReport) -> str:
     return f"{found.keys} keys and {found.consumers} consumers in {found.store}"
 
 
+def _models(found: ModelCounts) -> str:
+    withdrawn = f", {found.withdrawn} withdrawn" if found.withdrawn else ""
+    return f"{found.written} written and {found.discovered} discovered{withdrawn}"
+
+
+BACKEND_COLUMNS = ("MODELS OF", "API", "STATE", "SINCE", "MODELS", "REASON")
 NODE_COLUMNS = ("NODE", "CLUSTER", "GROUP", "VERSION", "PROTOCOL", "CONNECTED", "STATE")
 TYPE_COLUMNS = ("NODE", "TYPE", "SENT", "ACKED", "STATE", "SINCE", "LAST REFUSAL")
+
+
+def _backend(backend: BackendReport, now: float) -> tuple[str, ...]:
+    state = backend.state if backend.state == "up" else backend.state.upper()
+    since = age(backend.since, now)
+    return (backend.upstream, backend.provider, state, since, str(backend.models), backend.reason)
 
 
 def _node(node: NodeReport, now: float) -> tuple[str, ...]:

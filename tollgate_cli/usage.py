@@ -64,7 +64,10 @@ def report(  # noqa: PLR0913 - an option each
     *,
     by: Annotated[
         str,
-        typer.Option(help="Parts by which it is told apart: consumer,tenant,plan,key_id,route,model,usage,day,hour."),
+        typer.Option(
+            help="Parts by which it is told apart, with commas: consumer, tenant, plan, key_id, route, model, usage, "
+            "upstream, day, hour."
+        ),
     ] = "consumer",
     from_: Annotated[
         str,

@@ -30,9 +30,14 @@ def validate(
 
 
 def _summary(config: model.Config) -> str:
+    models = sum(not item.is_pattern for item in config.models)
     counts = (
         (len(config.listeners), "listener"),
         (len(config.routes), "route"),
         (len(config.upstreams), "upstream"),
+        *([(models, "model")] if models else []),
     )
-    return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+    said = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts]
+    if config.discovery is not None:
+        said.append(f"the models of {' and '.join(config.discovery.upstreams)}")
+    return ", ".join(said)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import yaml
 from typer.testing import CliRunner
 
 from control_plane.compile import compile_file, snapshots, with_fetched
+from control_plane.config.discovered import DiscoveredModel, Found
 from control_plane.config.key_sets import key_set_name
 from control_plane.operations.described import hashing_key, running
 from control_plane.snapshot import Release
 from control_plane.xds.names import ENDPOINTS_TYPE
+from control_plane.xds.wiring import Wiring
 from tests.support.authz import jwks, rsa_jwk
 from tests.support.compiled import TOKEN as SECRET
 from tests.support.compiled import WIRING, config, private, route
@@ -39,13 +42,19 @@ def file(folder: Path, name: str, content: Any) -> Path:
     return at
 
 
-def gateway(folder: Path, content: Any, sets: Mapping[str, bytes] | None = None) -> StandIn:
+def gateway(
+    folder: Path,
+    content: Any,
+    sets: Mapping[str, bytes] | None = None,
+    found: Found | None = None,
+    wiring: Wiring = WIRING,
+) -> StandIn:
     """A control plane that runs this, with one Envoy that has its endpoints."""
-    checked = with_fetched(compile_file(file(folder, "live.yaml", content), {}), sets or {})
-    release = Release(*snapshots(checked.gateway, WIRING))
+    checked = with_fetched(compile_file(file(folder, "live.yaml", content), {}), sets or {}, found)
+    release = Release(*snapshots(checked.gateway, wiring))
     held = {ENDPOINTS_TYPE: next(iter(ENVOY.types.values()))}
     node = type(ENVOY)("e1", ENVOY.cluster, "delta", 0.0, converged=True, group="edge", types=held)
-    return StandIn(runs=running(checked, release, WIRING, hashing_key(TOKEN), [node]))
+    return StandIn(runs=running(checked, release, wiring, hashing_key(TOKEN), [node]))
 
 
 def test_what_would_change_in_the_running_gateway(tmp_path: Path) -> None:
@@ -170,3 +179,40 @@ def test_keys_that_the_gateway_has_fetched_are_no_difference(tmp_path: Path) -> 
 
     assert (same.exit_code, other.exit_code) == (0, 3), same.output
     assert "- identity.jwt.a" in other.stdout
+
+
+def test_a_gateway_that_translates_for_nobody_could_not_run_it(tmp_path: Path) -> None:
+    hosted = {"url": "http://127.0.0.1:9001", "api": "openai"}
+    models = [{"name": "smart", "upstream": "hosted"}]
+    new = config(upstreams={"hosted": hosted}, llm={"auth": "none"}, models=models)
+    with state_of(gateway(tmp_path, OLD, wiring=replace(WIRING, translator=None))) as folder:
+        found = tollgate("diff", file(tmp_path, "new.yaml", new), "--state-dir", folder)
+
+    assert found.exit_code == 1, found.output
+    assert "nobody translates here (models[0].upstream); leave out --no-translator, or start" in found.stderr
+
+
+def test_whose_models_come_first_is_a_difference(tmp_path: Path) -> None:
+    upstreams = {name: {"url": f"http://{name}:11434", "api": "ollama"} for name in ("near", "far")}
+    one, other = (
+        config(upstreams=upstreams, llm={"auth": "none"}, discovery={"upstreams": order})
+        for order in (["near", "far"], ["far", "near"])
+    )
+    with state_of(gateway(tmp_path, one)) as folder:
+        found = tollgate("diff", file(tmp_path, "new.yaml", other), "--state-dir", folder)
+
+    assert found.exit_code == 3, found.output
+    assert "~ discovery: upstreams [near, far] -> [far, near]" in found.stdout
+
+
+def test_models_that_the_gateway_has_found_are_no_difference(tmp_path: Path) -> None:
+    ollama = {"url": "http://127.0.0.1:11434", "api": "ollama"}
+    content = config(upstreams={"ollama": ollama}, llm={"auth": "none"}, discovery={"upstreams": ["ollama"]})
+    more = {**content, "models": [{"name": "smart", "upstream": "ollama"}]}
+    found = {"ollama": (DiscoveredModel("llama3.1:8b"),)}
+    with state_of(gateway(tmp_path, content, found=found)) as folder:
+        same = tollgate("diff", file(tmp_path, "same.yaml", content), "--state-dir", folder)
+        other = tollgate("diff", file(tmp_path, "new.yaml", more), "--state-dir", folder)
+
+    assert (same.exit_code, other.exit_code) == (0, 3), same.output
+    assert "+ models.smart" in other.stdout

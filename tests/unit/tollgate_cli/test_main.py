@@ -48,6 +48,17 @@ def test_a_valid_configuration_is_summed_up_in_one_line(config):
     )
 
 
+def test_models_are_summed_up_too(config):
+    gpu = "gpu: {url: http://127.0.0.1:8081, api: ollama}"
+    models = "models: [{name: 'a:1', upstream: gpu}, {name: 'b*'}]\ndiscovery: {upstreams: [gpu]}\nllm: {auth: none}\n"
+    config.write_text(GOOD.replace("8080}}", f"8080}}, {gpu}}}") + models)
+
+    result = tollgate("validate", "c.yaml")
+
+    summary = "1 listener, 2 routes, 2 upstreams, 1 model, the models of gpu"
+    assert (result.exit_code, result.stdout) == (0, f"c.yaml is valid: {summary}\n")
+
+
 def test_a_directory_is_one_configuration(config):
     Path("conf").mkdir()
     head, _, routes = GOOD.partition("routes:")
@@ -74,7 +85,10 @@ def test_without_a_configuration_the_environment_is_checked(monkeypatch):
     monkeypatch.setenv("GATEWAY_PORT", "http")
     bad = tollgate("validate", "--json")
 
-    assert (good.exit_code, good.stdout) == (0, "environment is valid: 1 listener, 2 routes, 1 upstream\n")
+    assert (good.exit_code, good.stdout) == (
+        0,
+        "environment is valid: 1 listener, 0 routes, 1 upstream, the models of ollama\n",
+    )
     assert good.stderr.startswith("warning: MEMORY_V2_ENABLED is set: ")
     assert (bad.exit_code, json.loads(bad.stdout)["errors"]) == (
         1,

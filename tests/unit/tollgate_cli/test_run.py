@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from service_kit.endpoint import listening_socket, parse_endpoint, unix_endpoint
@@ -64,6 +65,25 @@ def test_the_control_planes_address_is_for_a_single_process(config):
     result = run(config, "--control-plane", "unix:/run/xds.sock")
 
     assert (result.exit_code, "--only" in result.stderr) == (2, True)
+
+
+def test_a_single_process_is_chosen_by_its_name_alone(config):
+    result = run(config, "--only", "envoy", "--no-translator")
+
+    assert (result.exit_code, "--no-translator" in result.stderr) == (2, True)
+
+
+@pytest.mark.usefixtures("envoy")
+def test_without_a_translator_no_call_may_need_one(config, tmp_path):
+    models = {"upstreams": {"local": {"url": "http://127.0.0.1:9", "api": "ollama-native"}}}
+    asked = {**models, "models": [{"name": "m", "upstream": "local"}], "llm": {"auth": "none"}}
+    config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), **asked, "routes": []}))
+
+    result = run(config, "--no-translator", "--state-dir", tmp_path / "state")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "nobody translates here" in result.stderr
+    assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.usefixtures("envoy")

@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 
 from control_plane.history.entries import CannotRollBack, NoSuchEntry
 from control_plane.operations.reports import (
+    BackendReport,
     HeldBack,
     HistoryEntry,
+    ModelCounts,
     NodeResult,
     Pinned,
     RefusalReport,
@@ -106,6 +108,24 @@ def test_what_is_not_as_it_should_be(operations: StandIn, texts: list[str]) -> N
     assert [text for text in texts if text not in result.stdout] == []
     assert f"{len(operations.report.problems)} not as it should be" in result.stdout
     assert "\x1b" not in result.stdout
+
+
+def test_models_and_the_upstreams_that_are_asked_for_them() -> None:
+    operations = report()
+    backends = (
+        BackendReport("gpu", "ollama", "up", 1_000.0, "", 3, 1_000.0),
+        BackendReport("old", "openai", "down", 1_000.0, "\x1b[31mno answer", 0, None, required=True),
+    )
+    counts = ModelCounts(written=2, discovered=3, withdrawn=4)
+    operations.report = replace(operations.report, models=counts, backends=backends)
+    lines = [line.split() for line in said(operations, "status").stdout.splitlines()]
+
+    assert ["models", "2", "written", "and", "3", "discovered,", "4", "withdrawn"] in lines
+    assert [line[:3] for line in lines if line[:1] in (["gpu"], ["old"])] == [
+        ["gpu", "ollama", "up"],
+        ["old", "openai", "DOWN"],
+    ]
+    assert next(line[-3:] for line in lines if line[:1] == ["old"]) == ["0", "\\x1b[31mno", "answer"]
 
 
 def test_status_for_programs() -> None:
