@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -33,15 +34,29 @@ def gateway_ground() -> Iterator[Ground]:
     """The upstream is an Envoy that answers by itself; it is gone afterwards, and so are all files."""
     folder = Path(tempfile.mkdtemp(prefix="bench-"))  # short: socket paths have a limit
     try:
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        jwks = folder / "jwks.json"
-        jwks.write_text(json.dumps({"keys": [_public(key)]}), encoding="utf-8")
+        jwks, token = issued(folder)
         binary, port = envoy_binary(environment()), free_port()
         bootstrap = written_bootstrap(folder, "upstream", "upstream.yaml", {"PORT": port, "BODY": BODY.decode()})
         with running_envoy(binary, bootstrap):
-            yield Ground(folder, binary, port, BODY, jwks, _token(key, SystemClock()))
+            yield Ground(folder, binary, port, BODY, jwks, token)
     finally:
         shutil.rmtree(folder)
+
+
+def issued(folder: Path) -> tuple[Path, str]:
+    """The key set of a new issuer, and a token of it."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    jwks = folder / "jwks.json"
+    jwks.write_text(json.dumps({"keys": [_public(key)]}), encoding="utf-8")
+    return jwks, _token(key, SystemClock())
+
+
+def issuer(jwks: Path, enforce: str) -> dict[str, Any]:
+    """The issuer of the configuration, judged by one of the two."""
+    return {
+        "name": "accounts", "issuer": ISSUER, "audiences": [AUDIENCE], "algorithms": [ALGORITHM],
+        "keys": {"file": str(jwks)}, "enforce": enforce,
+    }  # fmt: skip
 
 
 def _public(key: rsa.RSAPrivateKey) -> dict[str, object]:

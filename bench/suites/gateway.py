@@ -18,10 +18,10 @@ from authz_service.identity import Grant
 from authz_service.places import AUTHORIZATION, Change
 from bench.edits import edit_to_live
 from bench.envoys import access_log, running_envoy, written_bootstrap
-from bench.ground import ALGORITHM, AUDIENCE, ISSUER, SUBJECT, gateway_ground
+from bench.ground import SUBJECT, gateway_ground, issuer
 from bench.load import Target
 from bench.processes import running_process
-from bench.resources import children
+from bench.programs import processes_of
 from bench.suite import Ground, Probe, Running, Suite, Variant
 from control_plane.compile import compile_file, snapshots
 from control_plane.envoy_check import static_bootstrap
@@ -33,22 +33,12 @@ from service_kit.clock import SystemClock
 from service_kit.endpoint import unix_endpoint
 from tests.support.gateway import running_gateway, with_addresses
 from tests.support.ports import free_port
-from tollgate_cli.supervisor.processes import AUTHZ, CONTROL_PLANE, ENVOY, LEDGER, RATELIMIT, STORE
+from tollgate_cli.supervisor.processes import AUTHZ, ENVOY
 
 PATH = "/app/bench"
 PAYLOAD = b'{"input": "%s"}' % (b"x" * 1000)
 # Never reached: what is measured is the asking.
 REQUESTS_PER_MINUTE = 1_000_000
-SUPERVISOR = "supervisor"
-# The programs that `tollgate run` starts, in the order of the tables.
-PROGRAMS = {
-    "envoy": ENVOY,
-    "authz_service": AUTHZ,
-    "ratelimit_service": RATELIMIT,
-    "usage_ledger": LEDGER,
-    "valkey-server": STORE,
-    "control_plane": CONTROL_PLANE,
-}
 
 
 def target(ground: Ground, port: int) -> Target:
@@ -62,13 +52,9 @@ def target(ground: Ground, port: int) -> Target:
 
 def config(ground: Ground, *, enforce: str = "service", **route: Any) -> dict[str, Any]:
     """One route behind a JWT, judged by one of the two; more of the route is the caller's."""
-    issuer = {
-        "name": "accounts", "issuer": ISSUER, "audiences": [AUDIENCE], "algorithms": [ALGORITHM],
-        "keys": {"file": str(ground.jwks)}, "enforce": enforce,
-    }  # fmt: skip
     app = {"name": "app", "match": {"path": "/app/*"}, "upstream": "app", "auth": ["jwt"], **route}
     return {
-        "identity": {"jwt": [issuer]},
+        "identity": {"jwt": [issuer(ground.jwks, enforce)]},
         "upstreams": {"app": {"url": ground.upstream_url}},
         "routes": [app],
     }
@@ -179,11 +165,7 @@ def _bare(ground: Ground, name: str, log: Sequence[object]) -> Iterator[Running]
 def _whole(ground: Ground, content: Mapping[str, Any]) -> Iterator[Running]:
     """A gateway as an operator runs it, its supervisor counted."""
     with running_gateway(content) as gateway:
-        supervisor = gateway.process.pid
-        started = children(supervisor)
-        others = sorted(started.keys() - PROGRAMS.keys())
-        processes = {PROGRAMS.get(program, program): started[program] for program in (*PROGRAMS, *others)}
-        yield Running(target(ground, gateway.port), {**processes, SUPERVISOR: supervisor}, gateway)
+        yield Running(target(ground, gateway.port), processes_of(gateway), gateway)
 
 
 def _answer(profile: str) -> bytes:

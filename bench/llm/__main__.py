@@ -1,0 +1,3 @@
+from bench.llm.main import main
+
+main()
