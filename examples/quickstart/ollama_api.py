@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from examples.quickstart.stand_in_model import CREATED, MODELS, Reply, reply
+from examples.quickstart.stand_in_model import CREATED, MODELS, Model, Reply, model, reply, vector
 from service_kit.clock import Clock
 
 VERSION = "0.12.0"
@@ -47,11 +47,7 @@ def ollama_routes(clock: Clock, pace: float) -> list[Route]:
 
     def endpoint(texts: Callable[[Mapping[str, object]], list[str]], place: Place) -> Callable[[Request], object]:
         async def generate(request: Request) -> Response:
-            try:
-                ask = _ask(await _json(request), texts)
-            except Refused as refused:
-                return refused.response
-            return await _answer(ask, place, clock, pace)
+            return await _answer(_ask(await _json(request), texts), place, clock, pace)
 
         return generate
 
@@ -62,7 +58,13 @@ def ollama_routes(clock: Clock, pace: float) -> list[Route]:
         return JSONResponse({"version": VERSION})
 
     async def tags(_request: Request) -> Response:
-        return JSONResponse({"models": [_model(name) for name in MODELS]})
+        return JSONResponse({"models": [_listed(item) for item in MODELS]})
+
+    async def show(request: Request) -> Response:
+        return JSONResponse(_shown(_named(await _json(request))))
+
+    async def embed(request: Request) -> Response:
+        return JSONResponse(_embeddings(await _json(request), clock))
 
     return [
         Route("/", root),
@@ -70,6 +72,8 @@ def ollama_routes(clock: Clock, pace: float) -> list[Route]:
         Route("/api/tags", tags),
         Route("/api/chat", endpoint(_messages, _as_message), methods=["POST"]),
         Route("/api/generate", endpoint(_prompt, _as_response), methods=["POST"]),
+        Route("/api/embed", embed, methods=["POST"]),
+        Route("/api/show", show, methods=["POST"]),
     ]
 
 
@@ -93,19 +97,24 @@ async def _json(request: Request) -> Mapping[str, object]:
 
 
 def _ask(body: Mapping[str, object], texts: Callable[[Mapping[str, object]], list[str]]) -> Ask:
-    model = body.get("model")
-    if not isinstance(model, str) or not model:
-        raise Refused(400, "model is required")
-    if model not in MODELS:
-        raise Refused(404, f"model '{model}' not found")
     options = body.get("options")
     limit = options.get("num_predict") if isinstance(options, dict) else None
     return Ask(
-        model=model,
+        model=_named(body).name,
         stream=body.get("stream") is not False,
         texts=tuple(texts(body)),
         limit=limit if isinstance(limit, int) and limit > 0 else None,  # -1 is endless
     )
+
+
+def _named(body: Mapping[str, object]) -> Model:
+    name = body.get("model")
+    if not isinstance(name, str) or not name:
+        raise Refused(400, "model is required")
+    found = model(name)
+    if found is None:
+        raise Refused(404, f"model '{name}' not found")
+    return found
 
 
 def _messages(body: Mapping[str, object]) -> list[str]:
@@ -160,16 +169,41 @@ def _line(data: Json) -> str:
     return json.dumps(data, separators=(",", ":")) + "\n"
 
 
-def _model(name: str) -> Json:
-    family, _, size = name.partition(":")
-    details = {
-        "parent_model": "", "format": "gguf", "family": family, "families": [family],
-        "parameter_size": size.upper(), "quantization_level": "Q4_K_M",
-    }  # fmt: skip
-    digest = name.encode().hex().ljust(64, "0")[:64]
+def _embeddings(body: Mapping[str, object], clock: Clock) -> Json:
+    found, given, started = _named(body), body.get("input"), clock.monotonic()
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise Refused(400, "invalid input type")
     return {
-        "name": name, "model": name, "modified_at": _rfc3339(CREATED), "size": SIZE, "digest": digest,
-        "details": details,
+        "model": found.name,
+        "embeddings": [vector(text) for text in texts],
+        "total_duration": max(1, int((clock.monotonic() - started) * NANOSECONDS)),
+        "load_duration": 1,
+        "prompt_eval_count": sum(len(text.split()) for text in texts),
+    }
+
+
+def _listed(found: Model) -> Json:
+    digest = found.name.encode().hex().ljust(64, "0")[:64]
+    return {
+        "name": found.name, "model": found.name, "modified_at": _rfc3339(CREATED), "size": SIZE, "digest": digest,
+        "details": _details(found),
+    }  # fmt: skip
+
+
+def _shown(found: Model) -> Json:
+    return {
+        "modified_at": _rfc3339(CREATED),
+        "details": _details(found),
+        "model_info": {"general.architecture": found.family, f"{found.family}.context_length": found.context},
+        "capabilities": ["embedding"] if found.embeds else ["completion"],
+    }
+
+
+def _details(found: Model) -> Json:
+    return {
+        "parent_model": "", "format": "gguf", "family": found.family, "families": [found.family],
+        "parameter_size": found.parameters, "quantization_level": "Q4_K_M",
     }  # fmt: skip
 
 

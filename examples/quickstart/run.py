@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from examples.quickstart.credentials import quickstart_secrets
-from examples.quickstart.samples import PASSWORD, USER, Tried, first_model, login, samples, tried
+from examples.quickstart.samples import PASSWORD, USER, Tried, login, models, samples, tried
 from examples.quickstart.services import OLLAMA_VARIABLE, language_model_url
 from service_kit.endpoint import EndpointError
 from tollgate_cli.supervisor.child import LEASH
@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
 STOP_GRACE = 5.0
 READY = "ready"
-NO_MODEL = "the chat is left out: the language model cannot be reached, or has no model (`ollama pull llama3.1:8b`)"
+NO_MODEL = "the chat is left out: Ollama cannot be reached, or has no model that chats (`ollama pull llama3.1:8b`)"
 
 
 class ServicesFailed(Exception):  # noqa: N818 - reads as what it reports
@@ -124,11 +124,11 @@ async def _guide(gateway: str, admin: str, terminal: Terminal, environ: Mapping[
     except (httpx.HTTPError, KeyError, ValueError) as error:
         terminal.line(f"the login through the gateway failed: {error}")
         return
-    model = await first_model(gateway, token)
-    results = [await tried(sample, token, environ) for sample in samples(gateway, admin, model)]
+    found = await models(gateway, token)
+    results = [await tried(sample, token, environ) for sample in samples(gateway, admin, found)]
     for line in _guide_lines(token, results):
         terminal.line(line)
-    if model is None:
+    if found.chat is None:
         terminal.line(NO_MODEL)
 
 

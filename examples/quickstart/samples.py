@@ -3,7 +3,7 @@
 import asyncio
 import json
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -37,30 +37,55 @@ async def login(gateway: str) -> str:
         return str(answer.raise_for_status().json()["access_token"])
 
 
-async def first_model(gateway: str, token: str) -> str | None:
-    """A model that the backend has; None where it has none, or cannot be reached."""
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+@dataclass(frozen=True)
+class Found:
+    """A model that chats and one that makes embeddings, as far as the language models' server has them."""
+
+    chat: str | None = None
+    embeddings: str | None = None
+
+
+async def models(gateway: str, token: str) -> Found:
+    """The first of each kind; nothing where the server cannot be reached."""
+    bearer = {"authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=gateway, headers=bearer, trust_env=False, timeout=10) as client:
         try:
-            answer = await client.get(f"{gateway}/v1/models", headers={"authorization": f"Bearer {token}"})
-            models = answer.raise_for_status().json()["data"] or []
+            listed = (await client.get("/v1/models")).raise_for_status().json()["data"]
+            can = {model["id"]: await _capabilities(client, model["id"]) for model in listed}
         except (httpx.HTTPError, KeyError, ValueError):
-            return None
-    return str(models[0]["id"]) if models else None
+            return Found()
+    return Found(*(next((name for name in can if kind in can[name]), None) for kind in ("completion", "embedding")))
 
 
-def samples(gateway: str, admin: str, model: str | None) -> tuple[Sample, ...]:
+async def _capabilities(client: httpx.AsyncClient, model: str) -> list[str]:
+    """As Ollama's clients are told."""
+    shown = (await client.post("/api/show", json={"model": model})).raise_for_status().json()
+    return list(shown["capabilities"])
+
+
+def samples(gateway: str, admin: str, found: Found) -> tuple[Sample, ...]:
     """The requests for this gateway; without a model there is none to chat with."""
     credentials = json.dumps({"username": USER, "password": PASSWORD})
-    chat = () if model is None else (Sample("chat, as it streams", _chat(gateway, model)),)
     return (
         Sample("log in", f"curl -sS {gateway}/auth/login {JSON} -d '{credentials}'"),
         Sample("email agent", _run(gateway, "email", "invite the team to lunch")),
         Sample("rag agent", _run(gateway, "rag", "how do I get access?")),
         Sample("ops agent", _run(gateway, "aiops", "checkout latency")),
         Sample("support agent, no credential", _run(gateway, "support", "my invoice is wrong", credential=False)),
-        *chat,
+        *_of_models(gateway, found),
         Sample("metrics", f"curl -sS {admin}/metrics"),
     )
+
+
+def _of_models(gateway: str, found: Found) -> Iterator[Sample]:
+    if found.chat:
+        hello = {"model": found.chat, "messages": [{"role": "user", "content": "hello"}]}
+        yield Sample("models", f"curl -sS {gateway}/v1/models {BEARER}")
+        yield Sample("chat, as it streams", _post(gateway, "/v1/chat/completions", {**hello, "stream": True}))
+        yield Sample("the same in Ollama's API", _post(gateway, "/api/chat", hello))
+    if found.embeddings:
+        texts = {"model": found.embeddings, "input": ["my invoice", "the bill"]}
+        yield Sample("embeddings", _post(gateway, "/v1/embeddings", texts))
 
 
 async def tried(sample: Sample, token: str, environ: Mapping[str, str]) -> Tried:
@@ -86,6 +111,5 @@ def _run(gateway: str, agent: str, text: str, *, credential: bool = True) -> str
     return f"curl -sS {gateway}/api/{agent}/run {bearer}{JSON} -d '{json.dumps({'input': text})}'"
 
 
-def _chat(gateway: str, model: str) -> str:
-    body = {"model": model, "stream": True, "messages": [{"role": "user", "content": "hello"}]}
-    return f"curl -sSN {gateway}/v1/chat/completions {BEARER} {JSON} -d '{json.dumps(body)}'"
+def _post(gateway: str, path: str, body: Mapping[str, object]) -> str:
+    return f"curl -sSN {gateway}{path} {BEARER} {JSON} -d '{json.dumps(body)}'"

@@ -6,7 +6,10 @@ import signal
 from collections.abc import Mapping, Sequence
 
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 
+from examples.quickstart import ollama_api, openai_api
 from examples.quickstart.accounts import accounts
 from examples.quickstart.agents import ANSWERS, agent
 from examples.quickstart.ollama_api import ollama_routes
@@ -25,7 +28,16 @@ OLLAMA_VARIABLE = "OLLAMA_BASE_URL"
 
 def language_model(clock: Clock, *, pace: float = PACE) -> Starlette:
     """The stand-in for an Ollama server: both of the APIs that it speaks."""
-    return Starlette(routes=[*openai_routes(clock, pace), *ollama_routes(clock, pace)])
+    return Starlette(
+        routes=[*openai_routes(clock, pace), *ollama_routes(clock, pace)],
+        exception_handlers={openai_api.Refused: _refused, ollama_api.Refused: _refused},
+    )
+
+
+def _refused(_request: Request, error: Exception) -> Response:
+    """The answer that the API gives in its own shape."""
+    assert isinstance(error, openai_api.Refused | ollama_api.Refused)  # as they are registered
+    return error.response
 
 
 def apps(environ: Mapping[str, str]) -> list[Starlette]:

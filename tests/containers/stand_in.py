@@ -1,4 +1,4 @@
-"""A language model's stand-in, alone in a container: any path, a slow stream at /v1/slow, usage of what is posted."""
+"""An Ollama's stand-in with one model, alone in a container: any path, a slow stream, usage of what is posted."""
 
 import json
 import time
@@ -7,6 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 WORDS = 20
 PACE = 0.25
+MODEL = "m"
+# What a configuration gets so that all of it is reached, by whoever has the token.
+PASSED_ON = "routes: [{name: all, match: {path: /v2/*}, upstream: ollama, auth: [bearer], streaming: true}]\n"
 USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
 
 
@@ -16,12 +19,22 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path.endswith("/slow"):
             self._slow()
+        elif self.path == "/api/tags":
+            self._answer({"models": [{"name": MODEL, "model": MODEL}]})
         else:
             self._answer({"path": self.path})
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length", "0")))
-        self._answer({"choices": [], "usage": USAGE})
+        self._read()
+        self._answer({"capabilities": ["completion"]} if self.path == "/api/show" else {"choices": [], "usage": USAGE})
+
+    def _read(self) -> None:
+        if self.headers.get("transfer-encoding") != "chunked":
+            self.rfile.read(int(self.headers.get("content-length", "0")))
+            return
+        while size := int(self.rfile.readline(), 16):
+            self.rfile.read(size + 2)
+        self.rfile.readline()
 
     def _answer(self, content: Mapping[str, object]) -> None:
         body = json.dumps(content).encode()

@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.containers.stand_in import USAGE, WORDS
+from tests.containers.stand_in import PASSED_ON, USAGE, WORDS
 from tests.support.containers import ROOT, STAND_IN, docker, inspected, two_ports, unique
 from tests.support.eventually import until
 
 FOLDER = ROOT / "deploy" / "compose"
-SERVICES = ("store", "control-plane", "authz", "ratelimit", "ledger", "envoy")
+SERVICES = ("store", "control-plane", "authz", "ratelimit", "ledger", "translator", "envoy")
 # What the configuration gets so that its clients may have API keys, and tokens for them.
 KEYS_AND_TOKENS = {
     "identity:\n": "identity:\n  tokens: {issuer: https://gateway.example.com, audiences: [llm]}\n",
@@ -26,10 +26,11 @@ KEYS_AND_TOKENS = {
 METERED = {
     "identity:\n": "plans: {metered: {quotas: [{usage: tokens, amount: 10000/month}]}}\nidentity:\n",
     '"${GATEWAY_BEARER_TOKEN}"': '"${GATEWAY_BEARER_TOKEN}", plan: metered',
-    "routes:\n": (
+    "discovery:": (
         "routes:\n"
         "- {name: chat, match: {path: /v2/chat/completions, methods: [POST]}, upstream: ollama, auth: [bearer],"
         " tokens: {most: 64, price: {input: 1, output: 2}}}\n"
+        "discovery:"
     ),
 }
 
@@ -99,9 +100,9 @@ def test_it_serves_follows_edits_and_stops_without_losing_a_request(stack, beare
     assert httpx.get(f"{stack.admin}/readyz").status_code == 200
 
     routes = stack.configuration.read_text()
-    stack.configuration.write_text(routes.replace("/v1/*", "/v2/*"))
+    stack.configuration.write_text(routes + PASSED_ON)
     until(lambda: status(f"{stack.url}/v2/models", bearer) == 200)
-    stack.configuration.write_text(routes.replace("upstream: ollama", "upstream: none"))
+    stack.configuration.write_text(routes.replace("upstreams: [ollama]", "upstreams: [none]"))
     until(lambda: "configuration rejected" in stack.compose("logs", "control-plane"))
     assert status(f"{stack.url}/v2/models", bearer) == 200
 

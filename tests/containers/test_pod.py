@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.containers.stand_in import WORDS
+from tests.containers.stand_in import PASSED_ON, WORDS
 from tests.support.containers import HARDENED, ROOT, container, docker, inspected, succeeds, two_ports, unique
 from tests.support.eventually import until
 from tests.support.manifests import Manifests, loaded
@@ -171,7 +171,7 @@ def test_the_pod_starts_serves_follows_its_configuration_and_ends_without_losing
     until(lambda: succeeds("exec", pod.names["control-plane"], "tollgate", "status"))
     assert 'process="ratelimit"' in httpx.get(f"{pod.url(8801)}/metrics").text
 
-    configuration.publish({name: text.replace("/v1/*", "/v2/*") for name, text in configuration.files.items()})
+    configuration.publish({name: text + PASSED_ON for name, text in configuration.files.items()})
     until(lambda: status(f"{url}/v2/models") == 200)
 
     with httpx.stream("GET", f"{url}/v2/slow", headers=BEARER, timeout=60) as answer, ThreadPoolExecutor() as pool:

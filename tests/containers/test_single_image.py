@@ -3,7 +3,9 @@
 import httpx
 import pytest
 
+from tests.containers.stand_in import MODEL
 from tests.support.containers import HARDENED, ROOT, container, docker, inspected, two_ports, wait_until_healthy
+from tests.support.eventually import until
 
 CONFIGURATION = ROOT / "deploy" / "compose" / "config"
 
@@ -30,7 +32,7 @@ def test_it_serves_read_only_and_without_root(mounted, images, with_stand_in, po
         url = f"http://127.0.0.1:{ports[0]}/v1/models"
 
         assert httpx.get(url).status_code == 401
-        assert httpx.get(url, headers=bearer).json() == {"path": "/v1/models"}
+        until(lambda: [model["id"] for model in httpx.get(url, headers=bearer).json()["data"]] == [MODEL])
         assert httpx.get(f"http://127.0.0.1:{ports[1]}/health").status_code == 200
         assert docker("exec", name, "id", "-u") == "10001"
         assert "Read-only file system" in docker("exec", name, "touch", "/opt/x", check=False)

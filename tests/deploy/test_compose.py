@@ -89,7 +89,7 @@ def test_its_settings_are_those_of_its_process(name):
 
 def test_who_has_no_business_on_a_network_has_none():
     assert {name for name, service in SERVICES.items() if service.get("network_mode") == "none"} == {
-        *("authz", "ledger", "ratelimit", "store"),
+        *("authz", "ledger", "ratelimit", "store", "translator"),
     }
     assert {name for name, service in SERVICES.items() if "ports" in service} == {"control-plane", "envoy"}
 

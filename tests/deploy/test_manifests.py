@@ -235,7 +235,7 @@ BROKEN = [
     ("a configuration that is not mounted",
      lambda it: put(it.container("control-plane"), command=["python", "-m", "control_plane", "/etc/other"]),
      "is mounted from nowhere"),
-    ("a configuration that does not compile", lambda it: it.routes("upstream: ollama", "upstream: none"),
+    ("a configuration that does not compile", lambda it: it.routes("upstreams: [ollama]", "upstreams: [none]"),
      "does not compile"),
     ("a configuration without its variable",
      lambda it: it.container("control-plane")["env"].remove(it.variable("control-plane", "GATEWAY_BEARER_TOKEN")),

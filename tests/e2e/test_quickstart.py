@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import ollama
 import openai
 import pytest
 
@@ -127,12 +128,42 @@ async def test_the_real_openai_client_streams_through_the_gateway(quickstart):
         models = await client.models.list()
         stream = await client.chat.completions.create(model=models.data[0].id, messages=HELLO, stream=True)
         words = [chunk.choices[0].delta.content async for chunk in stream if chunk.choices]
+        vectors = await client.embeddings.create(model="nomic-embed-text", input=["one", "two"])
     async with openai.AsyncOpenAI(base_url=f"{quickstart.url}/v1", api_key="wrong", max_retries=0) as stranger:
         with pytest.raises(openai.AuthenticationError):
             await stranger.models.list()
 
     assert len(words) > 3
     assert "hello" in "".join(filter(None, words))
+    assert len(vectors.data) == 2
+
+
+async def test_the_real_ollama_client_finds_the_same_models(quickstart):
+    bearer = {"authorization": f"Bearer {quickstart.token}"}
+    client = ollama.AsyncClient(host=quickstart.url, headers=bearer, trust_env=False)
+    listed = [model.model for model in (await client.list()).models]
+    answer = await client.chat(model=listed[0], messages=HELLO)
+    vectors = await client.embed(model="nomic-embed-text", input=["one", "two"])
+    await client._client.aclose()
+
+    assert listed == ["llama3.1:8b", "nomic-embed-text:latest", "qwen2.5:7b"]
+    assert "hello" in answer.message.content
+    assert len(vectors.embeddings) == 2
+
+
+async def test_a_plan_may_call_some_models(quickstart):
+    async with httpx.AsyncClient(base_url=quickstart.url) as client:
+        login = await client.post("/auth/login", json={"username": "bob", "password": "builder"})
+    token = login.json()["access_token"]
+    async with openai.AsyncOpenAI(base_url=f"{quickstart.url}/v1", api_key=token, max_retries=0) as free:
+        listed = [model.id async for model in free.models.list()]
+        answer = await free.chat.completions.create(model=listed[0], messages=HELLO)
+        with pytest.raises(openai.PermissionDeniedError) as refused:
+            await free.chat.completions.create(model="qwen2.5:7b", messages=HELLO)
+
+    assert listed == ["llama3.1:8b", "nomic-embed-text:latest"]
+    assert "hello" in answer.choices[0].message.content
+    assert refused.value.code == "model_not_allowed"
 
 
 async def test_ollama_base_url_takes_the_place_of_the_stand_in(tmp_path):

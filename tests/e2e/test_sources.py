@@ -186,32 +186,6 @@ def test_a_truncated_file_changes_nothing_and_heals(upstream: Upstream):
         assert answers(gateway, "one") == 200
 
 
-def test_the_environment_alone_describes_a_gateway(upstream: Upstream, tmp_path: Path):
-    users = tmp_path / "users.db"
-    environ = {
-        "GATEWAY_BEARER_TOKEN": TOKEN, "GATEWAY_HOST": "127.0.0.1", "OLLAMA_BASE_URL": upstream.url,
-        "METRICS_ENABLED": "false", "USER_DB_PATH": str(users),
-    }  # fmt: skip
-    with gateway_on(lambda *_: None, environ) as gateway:
-        for path in ("v1/chat/completions", "api/tags"):
-            assert httpx.get(f"{gateway.url}/{path}", trust_env=False, verify=False).status_code == 401
-            assert answers(gateway, path, FRESH) == 401
-            answer = httpx.get(
-                f"{gateway.url}/{path}", headers={"authorization": f"Bearer {TOKEN}"}, trust_env=False, verify=False
-            )
-            assert (answer.status_code, answer.json()["path"]) == (200, f"/{path}")
-            assert TOKEN not in answer.text
-        assert answers(gateway, "other") == 404
-
-        metrics = httpx.get(f"{gateway.admin_url}/metrics", trust_env=False, verify=False)
-        assert (metrics.status_code, metrics.json()["error"]["code"]) == (404, "metrics_disabled")
-
-        shown = (gateway.folder / "output").read_text()
-        assert users.stat().st_size
-        assert "no CONFIG: the gateway is described by the environment" in shown
-        assert TOKEN not in shown
-
-
 @pytest.mark.parametrize("module", [("tollgate_cli", "run"), ("control_plane",)], ids=["tollgate-run", "control-plane"])
 def test_without_a_token_nothing_starts(module: tuple[str, ...], tmp_path: Path):
     place = ("--state-dir", str(tmp_path / "state"))

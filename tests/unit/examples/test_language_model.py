@@ -16,6 +16,7 @@ from tests.support.ports import free_port
 
 PACE = 0.01
 HELLO = [{"role": "user", "content": "hello"}]
+MODELS = ["llama3.1:8b", "nomic-embed-text:latest", "qwen2.5:7b"]
 WORDS = "You said: hello I am a stand-in, and repeat it word for word."
 
 
@@ -103,8 +104,31 @@ async def test_openai_refuses_a_chat_without_messages(openai_client):
 async def test_openai_lists_its_models(openai_client):
     listed = [model.id async for model in openai_client.models.list()]
 
-    assert listed == ["llama3.1:8b", "qwen2.5:7b"]
+    assert listed == MODELS
     assert (await openai_client.models.retrieve("qwen2.5:7b")).id == "qwen2.5:7b"
+
+
+@pytest.mark.parametrize("how", [{}, {"encoding_format": "float"}], ids=["packed", "numbers"])
+async def test_openai_embeds_so_that_likeness_shows(openai_client, how):
+    texts = ["my invoice is wrong", "the invoice is wrong", "lunch for all"]
+    answer = await openai_client.embeddings.create(model="nomic-embed-text", input=texts, **how)
+    one, like, unlike = (item.embedding for item in answer.data)
+
+    assert _product(one, like) > _product(one, unlike)
+    assert answer.usage.prompt_tokens == sum(len(text.split()) for text in texts)
+
+
+def _product(one, other):
+    return sum(a * b for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_openai_completes(openai_client, stream):
+    answer = await openai_client.completions.create(model="llama3.1:8b", prompt="hello", stream=stream)
+    parts = [part async for part in answer] if stream else [answer]
+
+    assert "".join(part.choices[0].text for part in parts) == WORDS
+    assert parts[-1].choices[0].finish_reason == "stop"
 
 
 async def test_a_stream_ends_as_openais_does(url):
@@ -149,7 +173,21 @@ async def test_ollama_loads_a_model_that_is_asked_nothing(ollama_client):
 
 
 async def test_ollama_lists_its_models(ollama_client):
-    assert [model.model for model in (await ollama_client.list()).models] == ["llama3.1:8b", "qwen2.5:7b"]
+    assert [model.model for model in (await ollama_client.list()).models] == MODELS
+
+
+async def test_ollama_shows_what_a_model_can_do(ollama_client):
+    chats, embeds = [await ollama_client.show(name) for name in ("llama3.1:8b", "nomic-embed-text")]
+
+    assert (chats.capabilities, embeds.capabilities) == (["completion"], ["embedding"])
+    assert chats.modelinfo["llama.context_length"] == 131072
+
+
+async def test_ollama_embeds(ollama_client):
+    answer = await ollama_client.embed(model="nomic-embed-text", input=["a cat", "a dog"])
+
+    assert [len(vector) for vector in answer.embeddings] == [64, 64]
+    assert answer.prompt_eval_count == 4
 
 
 async def test_ollama_refuses_an_unknown_model_as_ollama_does(ollama_client):
