@@ -40,7 +40,7 @@ def test_every_variant_has_its_figures(results: Results):
 
 def test_every_process_of_a_gateway_is_counted(results: Results):
     counted = {name: set(item.after) for name, item in results.variants.items()}
-    whole = {"envoy", "authz", "ratelimit", "ledger", "store", "control_plane", "supervisor"}
+    whole = {"envoy", "authz", "ratelimit", "ledger", "translator", "store", "control_plane", "supervisor"}
 
     assert counted == {
         "upstream": set(),

@@ -199,6 +199,10 @@ UNCOUNTABLE = [
     pytest.param({"stream": 1}, id="stream-as-number"),
     pytest.param({"max_tokens": 1, "n_predict": 500}, id="another-servers-name"),
     pytest.param({"max_tokens": 1, "best_of": 20}, id="answers-that-are-not-shown"),
+    pytest.param({"max_tokens": 1, "n_cmpl": 20}, id="answers-by-another-servers-name"),
+    pytest.param({"Max_Completion_Tokens": 500}, id="capitals"),
+    pytest.param({"messages": [{"x": [1]}], "MAX_TOKENS": 500, "max_tokens": 1}, id="capitals-behind-other-things"),
+    pytest.param(b'{"max_\\u0054okens" : 500}', id="capitals-in-escapes"),
     pytest.param({"max_tokens": 1, "max_to\u212aens": 500}, id="kelvin-sign"),
     pytest.param({"max_tokens": 1, "max_to\u212aEN\u017f": 500}, id="kelvin-sign-and-long-s"),
     pytest.param({"max_completion_tokens": 1, "max_completion_token\u017f": 500}, id="long-s"),
@@ -246,10 +250,16 @@ def test_texts_may_hold_any_letter(stage: Stage) -> None:
 
 def test_readers_that_tell_no_case_apart_meet_what_was_counted_last(stage: Stage) -> None:
     """Of a key that stands twice they take the last."""
-    told = stage.call({"MAX_TOKENS": 500, "max_tokenS": 500, "max_completion_tokens": 7})
+    told = stage.call({"STREAM_OPTIONS": {"include_usage": False}, "stream": True, "max_tokens": 7})
 
-    assert told.held == {"max_completion_tokens": 7, "n": 1}
-    assert list(told.bodies[0].items())[-1] == ("max_tokens", 7)
+    assert list(told.bodies[0].items())[-1] == ("stream_options", {"include_usage": True})
+
+
+def test_capitals_inside_of_what_stands_in_a_body_are_no_numbers(stage: Stage) -> None:
+    schema = {"properties": {"MAX_TOKENS": {"type": "integer"}}}
+    body = {"max_tokens": 7, "messages": [{"content": 'say "MAX_TOKENS": 5'}], "tools": [{"parameters": schema}]}
+
+    assert stage.call(body).bodies == [body]
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
-"""The README as a reader uses it: every command of it is run by a shell, in its order, in the folder of the project.
+"""The README as a reader uses it: every command of it is run by a shell, in its order, in the folder of the project,
+and so is every program.
 
 Only the ports differ, so that a gateway of the developer's own may be running, and the folder of the state.
 """
 
 import os
 import re
+import shlex
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,9 +28,15 @@ SERVES = {"make run": "metrics\ncurl", ".venv/bin/tollgate run": "stop     Ctrl-
 
 
 def commands() -> list[str]:
-    """The commands of the README's shell blocks, continued lines joined."""
-    blocks = re.findall(r"^( *)```sh\n(.*?)^ *```", README, re.MULTILINE | re.DOTALL)
-    lines = [line.removeprefix(indent) for indent, block in blocks for line in block.replace("\\\n", "").splitlines()]
+    """The commands of the README's shell blocks, continued lines joined, and its programs as commands."""
+    blocks = re.findall(r"^( *)```(sh|python)\n(.*?)^ *```", README, re.MULTILINE | re.DOTALL)
+    return [command for indent, language, block in blocks for command in _commands(indent, language, block)]
+
+
+def _commands(indent: str, language: str, block: str) -> list[str]:
+    if language == "python":
+        return [f"{shlex.quote(sys.executable)} -c {shlex.quote(block)}"]
+    lines = [line.removeprefix(indent) for line in block.replace("\\\n", "").splitlines()]
     return [line for line in lines if line != RUNS_THIS_TEST]
 
 
@@ -124,6 +133,9 @@ def test_every_command_of_the_readme_works(reader: Reader):
     assert '"error"' not in output("/api/support/run")
     assert '"error"' not in output("/api/email/run")
     assert output("/v1/chat/completions").rstrip().endswith("data: [DONE]")
+    assert output("from openai import").endswith("word for word.64\n")
+    assert output("from ollama import").endswith("word for word.\n")
+    assert "nomic-embed-text" in output("tollgate models")
     assert "llama3.1:8b" in output("tollgate usage")
     assert "tenant/acme:usd:month:tenant" in output("tollgate quota list")
     assert '"consumer":"alice"' in output("/v1/usage")

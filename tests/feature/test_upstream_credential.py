@@ -28,4 +28,4 @@ def test_a_request_is_not_sent_without_its_credential(tmp_path: Path) -> None:
             answer = httpx.get(f"http://127.0.0.1:{listening}/email", headers={"x-api-key": "mine"}, trust_env=False)
 
     assert upstream.served == 0
-    assert answer.status_code == 401
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_unreachable")

@@ -87,7 +87,7 @@ def stage() -> Iterator[Stage]:
 def yes(request: auth_pb.CheckRequest, **changes: str | None) -> auth_pb.CheckResponse:
     """What the authorizer would say, with headers changed, added, or left out."""
     profile = request.attributes.context_extensions["profile"]
-    parts = {identity_header(part): "-" for part in ("tenant", "consumer", "plan", "key-id")}
+    parts = {identity_header(part): "-" for part in ("tenant", "consumer", "plan", "key-id", "models")}
     headers = {**parts, identity_header("subject"): "ada", identity_header("profile"): profile, **changes}
     response = auth_pb.CheckResponse()
     response.ok_response.SetInParent()

@@ -22,6 +22,7 @@ WIRING = Wiring(
     access_log="/dev/stdout",
     oauth=unix_endpoint(Path("/run/tollgate/oauth.sock")),
     usage=unix_endpoint(Path("/run/tollgate/usage.sock")),
+    translator=unix_endpoint(Path("/run/tollgate/translator.sock")),
 )
 JWT_SECRET = "an-hmac-secret-of-at-least-thirty-two-bytes"
 TOKEN = "a-bearer-token-of-a-test"

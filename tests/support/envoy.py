@@ -30,7 +30,7 @@ def static_envoy(bootstrap: bootstrap_pb.Bootstrap, folder: Path) -> Iterator[No
     process = subprocess.Popen(
         [
             envoy_binary(), "-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "error",
-            "--file-flush-interval-msec", "10", "--file-flush-min-size-kb", "0",
+            "--file-flush-interval-msec", "1000", "--file-flush-min-size-kb", "0",
         ]
     )  # fmt: skip
     at = bootstrap.static_resources.listeners[0].address.socket_address

@@ -106,12 +106,21 @@ def running_gateway(config: Mapping[str, Any], environ: Mapping[str, str] | None
         yield gateway
 
 
+def _of_models(config: Path) -> bool:
+    """Whether it may need the translator, which is a process more to wait for."""
+    files = [config] if config.is_file() else sorted(config.glob("*.yaml"))
+    return any(word in file.read_text() for file in files for word in ("models:", "discovery:"))
+
+
 @contextmanager
 def gateway_on(
-    write: Callable[[Path, int, int], Path | None], environ: Mapping[str, str] | None = None
+    write: Callable[[Path, int, int], Path | None],
+    environ: Mapping[str, str] | None = None,
+    *,
+    up: Callable[[Gateway], bool] | None = None,
 ) -> Iterator[Gateway]:
     """Starts a gateway on what is written, or without a CONFIG, and stops it as Ctrl-C would; fails with its output
-    where it does not become ready.
+    where it does not become ready, or is not `up` by another measure.
     """
     folder = Path(tempfile.mkdtemp(prefix="tollgate-"))  # short: socket paths have a limit
     port, admin_port = free_port(), free_port()
@@ -126,6 +135,7 @@ def gateway_on(
             *([] if config is None else [str(config)]),
             "--state-dir",
             str(folder / "state"),
+            *([] if config is None or _of_models(config) else ["--no-translator"]),
         ],
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -139,7 +149,7 @@ def gateway_on(
     )
     try:
         gateway = Gateway(folder, process, port, admin_port)
-        until(lambda: _ready(gateway), seconds=READY_SECONDS)
+        until(lambda: (up or _ready)(gateway), seconds=READY_SECONDS)
         yield gateway
     finally:
         process.send_signal(signal.SIGINT)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from control_plane.key_sets.documents import Unavailable
+from control_plane.polling.answers import Unavailable
 
 
 class Published:

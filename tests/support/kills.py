@@ -16,11 +16,18 @@ from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.model import ANSWER, Model
 
-CHAT = "/v1/chat/completions"
+# A route that is metered, and a model whose clients speak another API than it does.
+CHAT, TRANSLATED = "/chat", "/api/chat"
 TOKEN = "a-bearer-token-of-somebody-who-insists"
 MOST = 100
+ASKED: Mapping[str, Mapping[str, Any]] = {
+    CHAT: {"max_tokens": MOST},
+    TRANSLATED: {"model": "told", "messages": [{"role": "user", "content": "hello"}], "options": {"num_predict": MOST}},
+}
 # What the command lines of the gateway's processes hold.
-PROCESSES = ("envoy", "ratelimit_service", "valkey-server", "usage_ledger", "control_plane", "authz_service")
+PROCESSES = (
+    "envoy", "ratelimit_service", "valkey-server", "usage_ledger", "control_plane", "authz_service", "llm_translator"
+)  # fmt: skip
 WORKERS = 10
 # Seconds between two requests of a worker, at most.
 PAUSE = 0.2
@@ -48,10 +55,14 @@ def gateway_config(model: Model) -> dict[str, Any]:
         "identity": {"bearer_tokens": [{"name": "one", "token": TOKEN, "consumer": "one"}]},
         "consumers": [{"name": "one", "plan": "large"}],
         "plans": {"large": {"quotas": quotas}},
-        "upstreams": {"model": {"url": model.url, "health_check": "none"}},
+        "upstreams": {
+            "model": {"url": model.url, "health_check": "none"},
+            "vendor": {"url": f"{model.url}/v1", "api": "openai", "health_check": "none"},
+        },
+        "models": [{"name": "told", "upstream": "vendor", "max_tokens": MOST, "price": {"input": 0.5, "output": 1.5}}],
         "routes": [
             {"name": "chat", "match": {"path": CHAT}, "upstream": "model", "streaming": True,
-             "tokens": {"most": MOST, "price": {"input": 0.5, "output": 1.5}}},
+             "tokens": {"api": "chat", "most": MOST, "price": {"input": 0.5, "output": 1.5}}},
         ],
     }  # fmt: skip
 
@@ -80,18 +91,18 @@ class Load:
     async def _worker(self, stopped: asyncio.Event, chance: random.Random) -> None:
         async with httpx.AsyncClient(base_url=self.url, timeout=20, trust_env=False) as client:
             while not stopped.is_set():
-                await self._request(client, streamed=chance.random() < 0.5)
+                await self._request(client, chance.choice((CHAT, TRANSLATED)), streamed=chance.random() < 0.5)
                 await asyncio.sleep(chance.uniform(0, PAUSE))
 
-    async def _request(self, client: httpx.AsyncClient, *, streamed: bool) -> None:
-        body = json.dumps({"max_tokens": MOST, "stream": streamed}).encode()
+    async def _request(self, client: httpx.AsyncClient, path: str, *, streamed: bool) -> None:
+        body = json.dumps({**ASKED[path], "stream": streamed}).encode()
         headers = {
             "authorization": f"Bearer {TOKEN}", "content-type": "application/json",
             ANSWER: "events" if streamed else "json",
         }  # fmt: skip
         end = "broken off"
         with suppress(httpx.HTTPError):
-            async with client.stream("POST", CHAT, content=body, headers=headers) as answer:
+            async with client.stream("POST", path, content=body, headers=headers) as answer:
                 self.ids.add(answer.headers["x-request-id"])
                 await answer.aread()
                 end = str(answer.status_code)

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
-from sqlalchemy import select
+from sqlalchemy import Column, Connection, Index, MetaData, Table, select, text, update
 
 from service_kit.audit import AuditEvent, AuditFile
 from tests.support.clock import StillClock
@@ -19,7 +19,7 @@ from usage_ledger.audit.verify import verify_trail
 from usage_ledger.database import Database
 from usage_ledger.metrics import LedgerMetrics
 from usage_ledger.reports import Question, report
-from usage_ledger.tables import QUARANTINE, ROWS
+from usage_ledger.tables import ADDED, QUARANTINE, ROWS, SPANS, STATE
 from usage_ledger.tail import Sources, Tail
 from usage_ledger.verify import Verified, verify
 
@@ -44,6 +44,17 @@ def metered(number: int, **fields: Any) -> dict[str, Any]:
     tokens = {"tokens_in": 100.0, "tokens_out": 200.0, "tokens_total": 300.0, "tokens_cached": 0}
     prices = {"price_in": "100000", "price_out": "300000", "model": "m", "usage": "chat", "cost": "1"}
     return row(number, hold=held, **{**tokens, **prices, **fields})
+
+
+def of_model(number: int, **fields: Any) -> dict[str, Any]:
+    """A call of the model llama3.1, whom a client asked for by an alias, and which the second of two answered."""
+    targets = {
+        "llm:local:llama3.1": {"upstream": "local", "model": "llama3.1:8b", "price_in": 0, "price_out": 0},
+        "llm:cloud:llama3.1": {"upstream": "cloud", "model": "meta/llama", "price_in": 2e5, "price_out": "600000"},
+    }
+    named = {"route": "chat:llama3.1", "model": "llama3.1", "asked_model": "small", "attempts": 2}
+    asked = {"upstream": "llm:cloud:llama3.1", "targets": targets, "first_token_ms": 250, "duration_ms": 1250}
+    return metered(number, **{**named, **asked, "price_in": 0, "price_out": 0, "tokens_reasoning": 40.0, **fields})
 
 
 def unsettled(number: int, **fields: Any) -> dict[str, Any]:
@@ -150,3 +161,21 @@ class Ledger:
 
     def sums(self, *by: str, **only: str) -> dict[tuple[Any, ...], Any]:
         return {line.parts: line.sums for line in self.run(lambda db: report(db, Question(by, only=only)))}
+
+
+def as_of_the_first_version(db: Connection) -> None:
+    """Takes away what the second version added."""
+    for name in ADDED:
+        db.execute(text(f"ALTER TABLE {ROWS.name} DROP COLUMN {name}"))
+    for _, table in SPANS:
+        kept = [column for column in table.c if column.name not in ("upstream", "tokens_reasoning")]
+        found = [row._asdict() for row in db.execute(select(*kept))]
+        table.drop(db)
+        before = Table(
+            table.name, MetaData(), *(Column(item.name, item.type, primary_key=item.primary_key) for item in kept)
+        )
+        Index(f"{table.name}_of_consumer", before.c.consumer, before.c.begin)
+        before.create(db)
+        if found:
+            db.execute(before.insert(), found)
+    db.execute(update(STATE).values(schema_version=1))

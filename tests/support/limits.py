@@ -1,6 +1,6 @@
 """Limit sets and rate-limit calls, as the control plane and Envoy would send them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from envoy.extensions.common.ratelimit.v3 import ratelimit_pb2
@@ -15,6 +15,7 @@ CONSUMER = policy_pb.DIMENSION_CONSUMER
 IP = policy_pb.DIMENSION_IP
 ROUTE = policy_pb.DIMENSION_ROUTE
 PLAN = policy_pb.DIMENSION_PLAN
+MODEL = policy_pb.DIMENSION_MODEL
 REQUESTS = policy_pb.UNIT_REQUESTS
 TOKENS = policy_pb.UNIT_TOKENS
 DAY, MONTH = policy_pb.CALENDAR_DAY, policy_pb.CALENDAR_MONTH
@@ -50,9 +51,15 @@ def limit_set(*rules: policy_pb.Limit | policy_pb.Quota, **fields: Any) -> bytes
     return policy_pb.LimitSet(limits=limits, quotas=quotas, **fields).SerializeToString()
 
 
-def metering(input_price: int = 0, output_price: int = 0) -> policy_pb.Metering:
-    """Prices in pico-dollars a token."""
-    return policy_pb.Metering(input_price=input_price, output_price=output_price)
+def metering(
+    input_price: int = 0, output_price: int = 0, targets: Iterable[tuple[str, int, int]] = ()
+) -> policy_pb.Metering:
+    """Prices in pico-dollars a token; of `targets` each its own."""
+    return policy_pb.Metering(
+        input_price=input_price,
+        output_price=output_price,
+        targets=[policy_pb.Target(cluster=name, input_price=in_, output_price=out) for name, in_, out in targets],
+    )
 
 
 def descriptor(*pairs: tuple[str, str], **fields: Any) -> ratelimit_pb2.RateLimitDescriptor:
@@ -97,13 +104,15 @@ def done(
     status: int = 200,
     attempts: int = 1,
     held: int | None = None,
+    cluster: str | None = None,
     **identity: Any,
 ) -> list[ratelimit_pb2.RateLimitDescriptor]:
     """The descriptors of a metered call when its stream ends."""
     values = {"input": prompt, "output": output, "total": prompt + output, "cached": 0, "received": received}
     values |= {"sent": sent, "status": status, "attempts": attempts} | ({} if held is None else {"held": held})
     pairs = [(entry.key, entry.value) for entry in identified(**identity).entries]
-    return [descriptor(("done", hold), *pairs, hits_addend=UInt64Value()), *numbers(values)]
+    asked_last = [] if cluster is None else [descriptor(("destination_cluster", cluster))]
+    return [descriptor(("done", hold), *pairs, hits_addend=UInt64Value()), *asked_last, *numbers(values)]
 
 
 def call(*descriptors: ratelimit_pb2.RateLimitDescriptor, domain: str = "tollgate", **fields: Any) -> bytes:

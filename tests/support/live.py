@@ -13,6 +13,9 @@ from prometheus_client import CollectorRegistry
 
 from control_plane.audit import Trail
 from control_plane.compile import Compiler
+from control_plane.discovery.asking import listed_models
+from control_plane.discovery.discovery import Ask, DiscoveredModels
+from control_plane.discovery.kept import kept_models
 from control_plane.endpoints.source import KubernetesApi
 from control_plane.endpoints.watcher import EndpointWatcher
 from control_plane.gate.gate import Gate
@@ -20,12 +23,12 @@ from control_plane.history.history import FILE_NAME, History
 from control_plane.history.record import Record
 from control_plane.key_sets.documents import Documents, PublishedDocuments
 from control_plane.key_sets.fetched import FetchedKeySets
-from control_plane.key_sets.kept import KeptSets
+from control_plane.key_sets.kept import kept_sets
 from control_plane.keys.distribution import Distribution
 from control_plane.keys.stored import StoredIdentities
 from control_plane.live.configuration import LiveConfiguration
 from control_plane.live.outside import Outside
-from control_plane.live.status import EndpointsMoved, KeySetsChanged, News
+from control_plane.live.status import EndpointsMoved, KeySetsChanged, ModelsChanged, News
 from control_plane.publication.outcome import NodeRefusal
 from control_plane.publication.publisher import Publisher
 from control_plane.reader import Reader
@@ -51,6 +54,7 @@ def live_configuration(
     environ: Mapping[str, str] | None = None,
     state: Path | None = None,
     documents: Documents | None = None,
+    ask: Ask | None = None,
     trail: Trail | None = None,
 ) -> tuple[LiveConfiguration, News]:
     """The configuration of this file, and where what happens to it is put; its history is beside the file."""
@@ -58,10 +62,14 @@ def live_configuration(
     news = News()
     state = state or file.parent
     key_sets = FetchedKeySets(
-        documents or PublishedDocuments(), KeptSets(state), clock=clock, log=log, registry=registry,
+        documents or PublishedDocuments(), kept_sets(state), clock=clock, log=log, registry=registry,
         random=lambda: 0.5, changed=lambda: news.put_nowait(KeySetsChanged()),
     )  # fmt: skip
-    reader = Reader(file, environ or {}, compiler, key_sets.sets)
+    models = DiscoveredModels(
+        ask or listed_models, kept_models(state), clock=clock, log=log, registry=registry,
+        random=lambda: 0.5, changed=lambda: news.put_nowait(ModelsChanged()), look=0.01,
+    )  # fmt: skip
+    reader = Reader(file, environ or {}, compiler, key_sets.sets, models.found)
     endpoints = EndpointWatcher(
         KubernetesApi(None), clock=clock, log=log, registry=registry, random=lambda: 0.5,
         changed=lambda _: news.put_nowait(EndpointsMoved()),
@@ -73,7 +81,7 @@ def live_configuration(
     stored = StoredIdentities(
         Distribution(ads, clock, registry), state, clock=clock, log=log, random_bytes=secrets.token_bytes
     )
-    outside = Outside(reader, endpoints, key_sets, stored)
+    outside = Outside(reader, endpoints, key_sets, models, stored)
     trail = trail or audit_trail(clock=clock)
     live = LiveConfiguration(gate, publisher, news, outside, record, trail, log=log, clock=clock, registry=registry)
     return live, news
@@ -127,13 +135,14 @@ def world(
     envoy: Path | None = None,
     documents: Documents | None = None,
     trail: Trail | None = None,
+    ask: Ask | None = None,
 ) -> World:
     file, published, registry, clock, logs = (
         written(folder, content), Published(), CollectorRegistry(), StillClock(), StringIO(),
     )  # fmt: skip
     log = configure_logs("control_plane", stream=logs)
     live, news = live_configuration(
-        file, published, log=log, clock=clock, registry=registry, envoy=envoy, documents=documents, trail=trail
+        file, published, log=log, clock=clock, registry=registry, envoy=envoy, documents=documents, trail=trail, ask=ask
     )
     return World(live, folder, published, registry, clock, logs, news)
 

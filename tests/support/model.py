@@ -27,6 +27,7 @@ USAGE = {
 ODD_USAGE = {"prompt_tokens": -3, "completion_tokens": 5_000_000_000, "total_tokens": "55"}
 # Bytes of an event that says something, where a stream goes on until its client is gone.
 WORDS = b'data: {"choices":[{"delta":{"content":"ten words of a story that nobody will hear the end of"}}]}\n\n'
+FINISH = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
 
 
 class Model:
@@ -91,7 +92,7 @@ def _told() -> tuple[bytes, bytes]:
 def _asked(body: dict[str, Any]) -> Response:
     """Tells its usage only where it is asked to, as OpenAI does."""
     asked = (body.get("stream_options") or {}).get("include_usage")
-    return _events(WORDS, *(_told() if asked else ()), b"data: [DONE]\n\n")
+    return _events(WORDS, FINISH, *(_told() if asked else ()), b"data: [DONE]\n\n")
 
 
 ANSWERS = {

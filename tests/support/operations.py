@@ -10,7 +10,10 @@ from pathlib import Path
 
 import grpc
 
+from control_plane.admin.calls import Served
+from control_plane.admin.models import models_rpc
 from control_plane.admin.rpc import admin_rpc
+from control_plane.operations.models import ModelReport, ModelsReport, NoSuchModel
 from control_plane.operations.reports import (
     ConfigurationReport,
     HistoryEntry,
@@ -56,6 +59,7 @@ class StandIn:
     result: RollbackResult | Exception = field(default_factory=lambda: RollbackResult(3, "77ab", held=True))
     runs: Running = NOTHING_RUNS
     asked: list[object] = field(default_factory=list)
+    known: tuple[ModelReport, ...] = ()
 
     def status(self) -> StatusReport:
         return self.report
@@ -73,6 +77,12 @@ class StandIn:
     async def running(self, key: bytes) -> Running:
         self.asked.append(key)
         return self.runs
+
+    def models(self, name: str) -> ModelsReport:
+        found = tuple(model for model in self.known if name in ("", model.name))
+        if name and not found:
+            raise NoSuchModel(f"there is no model {name!r}")
+        return ModelsReport(found)
 
 
 @contextmanager
@@ -112,7 +122,10 @@ def _serving(endpoint: Endpoint, tls: TlsFiles | None, operations: StandIn) -> I
 
 async def _started(endpoint: Endpoint, tls: TlsFiles | None, operations: StandIn) -> grpc.aio.Server:
     server = grpc.aio.server(options=GRPC_OPTIONS)
-    server.add_generic_rpc_handlers((admin_rpc(operations, lambda: TOKEN, audit_trail()),))
+    trail = audit_trail()
+    server.add_generic_rpc_handlers(
+        (admin_rpc(operations, lambda: TOKEN, trail), models_rpc(Served(operations, lambda: TOKEN, trail)))
+    )
     if tls is None:
         server.add_insecure_port(endpoint.grpc_target)
     else:

@@ -29,6 +29,8 @@ class Recorder:
     def __init__(self, port: int) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
+        # What every request gets, byte for byte.
+        self.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nrecorded"
         self.requests: list[Recorded] = []
         self.begun: list[bytes] = []
 
@@ -50,7 +52,7 @@ def running_recorder() -> Iterator[Recorder]:
         def handle(self) -> None:
             while (request := _read(self.rfile, recorder.begun)) is not None:
                 recorder.requests.append(request)
-                self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nrecorded")
+                self.wfile.write(recorder.answer)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from authz_service.case import Denial
+from control_plane.xds.filters.llm.refusal import REFUSED
 from control_plane.xds.local_reply import REPLIES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +26,7 @@ def test_every_error_code_is_explained():
     from_tokens = re.findall(r'^(?:INVALID|EXPIRED|PREMATURE|AUDIENCE|CLAIM)\b.*= "(\w+)"', sources, re.MULTILINE)
 
     assert len(from_tokens) == 5
-    assert explained == {reply.code for reply in REPLIES} | set(from_tokens) | set(written)
+    assert explained == {reply.code for reply in (*REPLIES, REFUSED)} | set(from_tokens) | set(written)
     assert Denial.__doc__
 
 

@@ -11,6 +11,7 @@ from authz_service.main import parsed_settings as authz_settings
 from control_plane.compile import compile_file
 from control_plane.config.errors import InvalidConfig
 from control_plane.settings import settings as control_plane_settings
+from llm_translator.main import parsed_settings as translator_settings
 from ratelimit_service.main import parsed_settings as ratelimit_settings
 from tests.support.manifests.documents import Check, Manifests, Pod, containers
 from tollgate_cli.container.__main__ import parsed as container_settings
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PARSERS: Mapping[str, Callable[[Sequence[str], Mapping[str, str]], object]] = {
     "authz_service": authz_settings,
     "control_plane": control_plane_settings,
+    "llm_translator": translator_settings,
     "ratelimit_service": ratelimit_settings,
     "tollgate_cli.container": container_settings,
     "usage_ledger": ledger_settings,
