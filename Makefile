@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test conformance attack test-containers images bench bench-xds bench-keys bench-ratelimit prove check fmt format lint types imports generated gen golden lock clean
+.PHONY: help setup dev run test conformance attack test-containers test-model-server images bench bench-xds bench-keys bench-ratelimit bench-llm prove check fmt format lint types imports generated gen golden lock clean
 BIN := .venv/bin
 export PYTHON ?= python3
 
@@ -16,7 +16,7 @@ run: setup ## the quickstart: gateway, agents, login and language model; STATE_D
 	@exec $(BIN)/python -m examples.quickstart.run $(if $(STATE_DIR),--state-dir "$(STATE_DIR)")
 
 test: dev ## the tests; ARGS=... are pytest's
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 conformance: dev ## tests every statement of docs/xds-conformance.md on three kinds of clients, and prints the table
 	@$(BIN)/python -m tests.conformance --edits 1000 $(ARGS)
@@ -36,6 +36,9 @@ bench-keys: dev ## what 100,000 API keys cost, in two minutes; ARGS=--quick for 
 bench-ratelimit: dev ## what limits and quotas cost, in three minutes; ARGS=--quick for a look
 	@$(BIN)/python -m bench.ratelimit $(ARGS)
 
+bench-llm: dev ## what calls of language models cost, beside LiteLLM, in ten minutes; ARGS=--quick for a look
+	@$(BIN)/python -m bench.llm $(ARGS)
+
 prove: dev ## exactness of a fleet, a hundred kills, ten million rows: what takes half an hour; ARGS=--kills=12 for a look
 	@$(BIN)/python -m pytest tests/prove -s $(ARGS)
 
@@ -44,6 +47,9 @@ images: ## the container images; ARGS=... are docker build's
 
 test-containers: dev ## builds the images and runs them, alone, by compose and as a pod; needs a container engine
 	@$(BIN)/python -m pytest tests/containers $(ARGS)
+
+test-model-server: dev ## calls a real llama.cpp through the gateway; LLAMA_SERVER="llama-server -m FILE.gguf" says which
+	@$(BIN)/python -m pytest tests/model_server $(ARGS)
 
 check: format lint types imports generated ## everything that is checked without running it
 

@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from control_plane.config import values
 from control_plane.config.model import HASH_KEY_PATTERN, Config
 from control_plane.config.schema import REFERENCE, json_schema
+from control_plane.config.values import models, providers
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference.md"
@@ -55,6 +56,10 @@ WORDS = {
     values.COOKIE_PATTERN: ("name of a cookie",),
     values.LABEL_PATTERN: ("name in Kubernetes", "names in Kubernetes"),
     values.SERVICE_PORT_PATTERN: ("name or number of a port",),
+    models.MODEL_PATTERN: ("model", "models"),
+    models.WILD_PATTERN: ("model or pattern", "models or patterns"),
+    models.PARAMETER_PATTERN: ("parameter", "parameters"),
+    providers.PROVIDER_PATTERN: (f"`{'`, `'.join(providers.WORDS)}`",),
     HASH_KEY_PATTERN: ("`ip`, `subject`, `header NAME` or `cookie NAME`",),
 }
 PLAIN = {
