@@ -67,7 +67,7 @@ def bare(ground: Ground, name: str, log: Callable[[Ground], Sequence[object]]) -
 @contextmanager
 def gateway(ground: Ground, setup: Setup) -> Iterator[Running]:
     """As an operator runs it, the supervisor counted."""
-    with running_gateway(config(ground, setup)) as running:
+    with running_gateway(config(ground, setup), whole=True) as running:
         yield Running(Place(running.port, ground.token), processes_of(running))
 
 

@@ -164,7 +164,7 @@ def _bare(ground: Ground, name: str, log: Sequence[object]) -> Iterator[Running]
 @contextmanager
 def _whole(ground: Ground, content: Mapping[str, Any]) -> Iterator[Running]:
     """A gateway as an operator runs it, its supervisor counted."""
-    with running_gateway(content) as gateway:
+    with running_gateway(content, whole=True) as gateway:
         yield Running(target(ground, gateway.port), processes_of(gateway), gateway)
 
 

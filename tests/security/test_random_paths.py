@@ -17,7 +17,7 @@ from service_kit.contract import PUBLIC_PROFILE
 from tests.security.conftest import GOOD_KEY, TOKEN, Besieged
 from tests.support.eventually import until
 from tests.support.followed_log import FollowedLog
-from tests.support.issuers import token
+from tests.support.issuers import as_long_as_the_tests, token
 from tests.support.recorder import Recorded
 from tests.support.wire import http2, requested
 
@@ -25,7 +25,7 @@ from tests.support.wire import http2, requested
 ROUND = 4000
 HTTP2_ONE_IN = 10
 WORKERS = 8
-JWT, KEY = token(), GOOD_KEY.text
+JWT, KEY = token(exp=as_long_as_the_tests()), GOOD_KEY.text
 GOOD = frozenset({f"Bearer {TOKEN}", f"Bearer {JWT}", f"Bearer {KEY}"})
 
 WORDS = (

@@ -95,14 +95,16 @@ class Gateway:
 
 
 @contextmanager
-def running_gateway(config: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Iterator[Gateway]:
-    """A gateway on a file with this configuration."""
+def running_gateway(
+    config: Mapping[str, Any], environ: Mapping[str, str] | None = None, *, whole: bool = False
+) -> Iterator[Gateway]:
+    """A gateway on a file with this configuration; with every process, or without one that it does not need."""
 
     def write(folder: Path, port: int, admin_port: int) -> Path:
         (folder / "gateway.yaml").write_text(yaml.safe_dump(with_addresses(config, port, admin_port)))
         return folder / "gateway.yaml"
 
-    with gateway_on(write, environ) as gateway:
+    with gateway_on(write, environ, whole=whole) as gateway:
         yield gateway
 
 
@@ -118,6 +120,7 @@ def gateway_on(
     environ: Mapping[str, str] | None = None,
     *,
     up: Callable[[Gateway], bool] | None = None,
+    whole: bool = False,
 ) -> Iterator[Gateway]:
     """Starts a gateway on what is written, or without a CONFIG, and stops it as Ctrl-C would; fails with its output
     where it does not become ready, or is not `up` by another measure.
@@ -135,7 +138,7 @@ def gateway_on(
             *([] if config is None else [str(config)]),
             "--state-dir",
             str(folder / "state"),
-            *([] if config is None or _of_models(config) else ["--no-translator"]),
+            *([] if whole or config is None or _of_models(config) else ["--no-translator"]),
         ],
         stdout=output,
         stderr=subprocess.STDOUT,

@@ -44,6 +44,11 @@ def issuers(folder: Path, enforce: str) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def as_long_as_the_tests() -> int:
+    """The end of a token that a module makes when it is read: its tests may run long after."""
+    return int(time.time()) + 3600
+
+
 def token(header: Mapping[str, object] | None = None, key: str = "k1", **claims: object) -> str:
     """A token of the first issuer, good but for the changes; what is changed to None is left out."""
     now = int(time.time())

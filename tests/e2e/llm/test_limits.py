@@ -216,6 +216,7 @@ def in_ledger(at: Gateway, answer: httpx.Response) -> Mapping[str, Any]:
 
 def test_dashboards_know_models_and_no_words_of_clients(gateway: Gateway) -> None:
     acme = key(gateway, "acme")["key"]
+    in_ledger(gateway, says(gateway, QWEN, acme))  # and whatever was called before
     before_it = series(gateway)
     with gateway.client(headers=bearer(acme)) as client:
         for number in range(3):
